@@ -1,0 +1,23 @@
+//! `proxystore._core`: the extension module behind the Python package.
+//!
+//! This crate translates between CPython and the core crate and decides nothing, but for two
+//! rooms whose logic is CPython's own: `proxy` (the lazy transparent stand-in) and `codec`
+//! (objects to frames and back).
+
+mod codec;
+mod error;
+mod proxy;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = true)]
+mod _core {
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
+        m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        super::proxy::register(m)?;
+        super::codec::register(m)
+    }
+}

@@ -1,0 +1,22 @@
+//! What a connector can do.
+
+/// What a connector can do beyond put, get, exists and evict. The contract suite takes its trials
+/// from this, and each connector's own test names what it must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capability {
+    /// A key can be made first and its object be set later.
+    pub deferred_set: bool,
+    /// A batch costs fewer round trips than its objects one by one.
+    pub batch: bool,
+    /// The backend itself drops objects after a given time.
+    pub expiry: bool,
+    /// A waiting reader is told when an object is set.
+    pub notify: bool,
+    /// Objects outlive the process that put them.
+    pub cross_process: bool,
+    /// Objects are reached from other hosts.
+    pub cross_host: bool,
+    /// Largest object in bytes, where there is a limit.
+    pub max_len: Option<u64>,
+}

@@ -1,0 +1,129 @@
+//! The contract between a store and whatever moves its bytes.
+
+use crate::{Blob, Capability, Key, Payload, Result};
+use std::fmt::{Debug, Display};
+
+/// How the caller of a get will use the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// The connector's own choice by size: writable, private to the caller.
+    #[default]
+    Auto,
+    /// The caller will overwrite most of it: warm private memory, copied now.
+    Copy,
+    /// The caller will read most of it: a private copy-on-write mapping where there can be one.
+    Cow,
+    /// The caller will not write: shared read-only memory where there can be some.
+    View,
+}
+
+/// Moves bytes between a program and a place that keeps them.
+///
+/// # Contract
+///
+/// - **Atomicity.** A reader sees the whole object or none. If `payload.is_framed()`, a connector
+///   may instead let a torn object be seen as long as its length is wrong, since the frame's
+///   header gives it away; that is never so under a key from [`new_key`](Connector::new_key).
+/// - **Missing keys** are no error: [`get`](Connector::get) gives `None`,
+///   [`exists`](Connector::exists) `false`, [`evict`](Connector::evict) does nothing.
+/// - **Immutability.** What was put stays as it is until it is evicted. A [`Blob`] handed out stays
+///   valid and unchanged after the eviction of its key, and after the connector is closed.
+/// - **Privacy.** Unless [`Access::View`] was asked for, writing into a blob changes it for its
+///   holder alone.
+/// - **Concurrency.** All methods may be called from many threads at once, and by many processes.
+///   Sets of one key at once leave one of the values, whole.
+/// - **Fork.** A connector works in a forked child: what belongs to a process (sockets, locks) is
+///   opened anew there.
+/// - **Close.** [`close`](Connector::close) may be called more than once; with `clear` it removes
+///   what this connector's place holds, and only what is ours. After it, every other call may
+///   fail with [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+/// - **Blocking.** Calls block; none needs a runtime.
+pub trait Connector: Debug + Display + Send + Sync + 'static {
+    /// The connector's short name, e.g. `"file"`; used in errors and URLs.
+    fn kind(&self) -> &'static str;
+
+    /// What this connector can do.
+    fn capability(&self) -> Capability;
+
+    /// Stores an object under a fresh key.
+    ///
+    /// # Errors
+    /// Any kind; whatever was written by then is removed.
+    fn put(&self, payload: &Payload<'_>) -> Result<Key>;
+
+    /// Stores objects under fresh keys, one for each payload, in order. All or none.
+    ///
+    /// # Errors
+    /// As [`put`](Connector::put).
+    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>>;
+
+    /// A key for an object that [`set`](Connector::set) brings later.
+    fn new_key(&self) -> Key;
+
+    /// Stores an object under a given key, replacing what was there.
+    ///
+    /// # Errors
+    /// As [`put`](Connector::put).
+    fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()>;
+
+    /// The object under a key, or `None` if there is none.
+    ///
+    /// # Errors
+    /// If the place cannot be reached or read.
+    fn get(&self, key: &Key, access: Access) -> Result<Option<Blob>>;
+
+    /// The objects under several keys, in order.
+    ///
+    /// # Errors
+    /// As [`get`](Connector::get).
+    fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>>;
+
+    /// Whether there is an object under a key.
+    ///
+    /// # Errors
+    /// If the place cannot be reached.
+    fn exists(&self, key: &Key) -> Result<bool>;
+
+    /// Removes the object under a key, if there is one.
+    ///
+    /// # Errors
+    /// If the place cannot be reached or written.
+    fn evict(&self, key: &Key) -> Result<()>;
+
+    /// Removes the objects under several keys.
+    ///
+    /// # Errors
+    /// As [`evict`](Connector::evict).
+    fn evict_batch(&self, keys: &[Key]) -> Result<()>;
+
+    /// Lets go of what is open. With `clear`, removes every object of ours first.
+    ///
+    /// # Errors
+    /// If something of ours could not be removed.
+    fn close(&self, clear: bool) -> Result<()>;
+
+    /// Whether calls end within microseconds for an object of `len` bytes (no network, no slow
+    /// disk), so that a caller with a lock of its own, such as Python's, may keep it meanwhile.
+    fn is_quick(&self, len: usize) -> bool;
+}
+
+/// Easy verbs over every connector.
+pub trait ConnectorExt: Connector {
+    /// Stores one contiguous object under a fresh key.
+    ///
+    /// # Errors
+    /// As [`Connector::put`].
+    fn put_bytes(&self, bytes: &[u8]) -> Result<Key> {
+        self.put(&Payload::from_bytes(bytes))
+    }
+
+    /// A copy of the object under a key.
+    ///
+    /// # Errors
+    /// As [`Connector::get`].
+    fn get_vec(&self, key: &Key) -> Result<Option<Vec<u8>>> {
+        Ok(self.get(key, Access::View)?.map(|blob| blob.to_vec()))
+    }
+}
+
+impl<C: Connector + ?Sized> ConnectorExt for C {}

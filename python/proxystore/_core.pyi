@@ -1,0 +1,3 @@
+"""What the compiled module has; checked against it by stubtest."""
+
+__version__: str
