@@ -23,13 +23,16 @@
 #![deny(missing_docs)]
 
 pub mod blob;
+pub mod cache;
 mod capability;
 mod connector;
 pub mod connectors;
 mod error;
+pub mod fork;
 pub mod frame;
 mod key;
 mod payload;
+pub mod single_flight;
 
 pub use blob::Blob;
 pub use capability::Capability;
