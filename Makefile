@@ -1,0 +1,143 @@
+# The commands of this repository. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# Which interpreter. Another one gets virtual environments of its own:
+#   make test PYTHON=python3.12
+PYTHON ?= python3
+VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
+VENV_INTEGRATIONS ?= $(patsubst .venv%,.venv-integrations%,$(VENV))
+
+# The interpreter itself, not a version manager's stand-in for it: pyo3 builds for this one, and
+# rebuilds whenever the name that it was given changes.
+INTERPRETER := $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null)
+TAG := $(shell $(PYTHON) -c 'import sys; print(sys.implementation.cache_tag)' 2>/dev/null)
+export PYO3_PYTHON := $(INTERPRETER)
+
+BUILD := .build/$(TAG)
+REPORTS := .build/reports
+SOURCES := Cargo.toml Cargo.lock pyproject.toml \
+	$(shell find crates -name '*.rs' -o -name Cargo.toml) \
+	$(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
+
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help
+help: ## List the commands.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
+
+.PHONY: demo
+demo: $(VENV)/.wheel $(VENV)/.group-demo ## Build, install and show the main job on 100 MB of data.
+	@$(VENV)/bin/python examples/demo.py
+
+.PHONY: develop
+develop: $(VENV)/.group-test $(VENV)/.group-lint ## Install a quick build for editing: Python sources in place.
+	@rm -f $(VENV)/.wheel
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BUILD)/maturin/bin/maturin develop --profile fast
+
+.PHONY: test
+test: reports lint test-rust test-python ## Lint, Rust tests, Python tests, examples, README and docstrings.
+	@$(VENV)/bin/python scripts/count_tests.py $(REPORTS)/rust.log $(REPORTS)/python-$(TAG).xml
+
+.PHONY: test-rust
+test-rust: machine reports redis
+	@echo '==> Rust tests'
+	@cargo test --workspace --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
+
+.PHONY: test-python
+test-python: $(VENV)/.wheel $(VENV)/.group-test reports redis
+	@echo "==> Python tests ($(TAG))"
+	@$(VENV)/bin/python -m pytest -m 'not integration' --junitxml=$(REPORTS)/python-$(TAG).xml
+
+.PHONY: test-integrations
+test-integrations: $(VENV_INTEGRATIONS)/.wheel $(VENV_INTEGRATIONS)/.group-integrations reports redis ## Tests with larger packages: torch (3 GB), Parsl, Dask, Ray, Globus Compute.
+	@echo "==> integrations ($(TAG))"
+	@$(VENV_INTEGRATIONS)/bin/python -m pytest -m integration --junitxml=$(REPORTS)/integrations-$(TAG).xml
+	@$(VENV_INTEGRATIONS)/bin/python scripts/count_tests.py $(REPORTS)/integrations-$(TAG).xml
+
+.PHONY: test-all
+test-all: reports ## The Python tests on every interpreter of 3.10 to 3.13 that is here.
+	@rm -f $(REPORTS)/python-*.xml
+	@scripts/interpreters.sh | while read -r python; do $(MAKE) --no-print-directory test-python PYTHON="$$python" </dev/null; done
+	@$(PYTHON) scripts/count_tests.py $(REPORTS)/python-*.xml
+
+.PHONY: lint
+lint: lint-rust lint-python lint-laws ## Formatting, lints, types, documentation, and the laws of the tree.
+
+.PHONY: lint-rust
+lint-rust: machine
+	@echo '==> lint: Rust'
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@$(PYTHON) scripts/check_features.py
+	@RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --workspace --no-deps
+
+.PHONY: lint-python
+lint-python: $(VENV)/.wheel $(VENV)/.group-test $(VENV)/.group-lint
+	@echo '==> lint: Python'
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/mypy --strict python/proxystore
+	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+	@MYPYPATH=python $(VENV)/bin/python -m mypy.stubtest --concise --allowlist scripts/stubtest_allowlist.txt proxystore._core
+
+.PHONY: lint-laws
+lint-laws: machine
+	@echo '==> lint: laws of the tree'
+	@$(PYTHON) scripts/check_import_law.py
+	@$(PYTHON) scripts/check_tree.py
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here.
+	@rm -rf target .build dist .venv .venv-* .mypy_cache .ruff_cache .pytest_cache
+	@find python tests examples scripts benches -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@find python -name '*.so' -delete
+
+.PHONY: machine
+machine:
+	@scripts/check_machine.sh "$(PYTHON)"
+
+.PHONY: redis
+redis:
+	@scripts/install_redis.sh
+
+.PHONY: reports
+reports:
+	@mkdir -p $(REPORTS)
+
+# What follows is done once, and again when what it is made of has changed.
+
+%/.created: | machine
+	@echo "==> virtual environment $*"
+	@$(PYTHON) -m venv $* || { echo 'cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$*/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@touch $@
+
+$(BUILD)/maturin/.group-build: $(BUILD)/maturin/.created
+	@$(BUILD)/maturin/bin/python $(PIP_INSTALL) 'maturin>=1.9,<2'
+	@touch $@
+
+$(BUILD)/wheel/.built: $(SOURCES) $(BUILD)/maturin/.group-build
+	@echo '==> release build (once; minutes)'
+	@rm -rf $(BUILD)/wheel
+	@$(BUILD)/maturin/bin/maturin build --quiet --release --compatibility linux --interpreter $(INTERPRETER) --out $(BUILD)/wheel
+	@touch $@
+
+%/.wheel: %/.created $(BUILD)/wheel/.built
+	@$*/bin/python $(PIP_INSTALL) $(BUILD)/wheel/*.whl
+	@$*/bin/python $(PIP_INSTALL) --force-reinstall --no-deps $(BUILD)/wheel/*.whl
+	@touch $@
+
+.PRECIOUS: %/.created %/.wheel
+define GROUP
+%/.group-$(1): pyproject.toml %/.created
+	@echo '==> packages of group $(1)'
+	@$$*/bin/python $(PIP_INSTALL) --group $(1)
+	@touch $$@
+.PRECIOUS: %/.group-$(1)
+endef
+$(foreach group,demo test lint integrations,$(eval $(call GROUP,$(group))))

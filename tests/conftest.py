@@ -1,0 +1,89 @@
+"""What tests of every folder use: a real Redis server, and a folder for stores."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class RedisAddress(NamedTuple):
+    """Where the session's Redis server listens."""
+
+    host: str
+    port: int
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(address: RedisAddress) -> bool:
+    try:
+        with socket.create_connection(address, timeout=1) as connection:
+            connection.sendall(b'PING\r\n')
+            return connection.recv(7) == b'+PONG\r\n'
+    except OSError:
+        return False
+
+
+def _start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], RedisAddress]:
+    program = shutil.which('redis-server')
+    if program is None:
+        pytest.fail(
+            'redis-server is missing; scripts/install_redis.sh installs it',
+            pytrace=False,
+        )
+    log = folder / 'redis.log'
+    for _ in range(5):  # another program may take the free port before Redis does
+        address = RedisAddress('127.0.0.1', _free_port())
+        options = {'bind': address.host, 'port': address.port, 'dir': folder}
+        options |= {'save': '', 'appendonly': 'no', 'logfile': log}
+        server = subprocess.Popen(
+            [
+                program,
+                *(
+                    part
+                    for key, value in options.items()
+                    for part in (f'--{key}', str(value))
+                ),
+            ]
+        )
+        deadline = time.monotonic() + 10
+        while server.poll() is None and time.monotonic() < deadline:
+            if _answers(address):
+                return server, address
+            time.sleep(0.02)
+        _stop(server)
+    pytest.fail(f'redis-server does not start:\n{log.read_text()}', pytrace=False)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(scope='session')
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAddress]:
+    """The address of a real Redis server, started for this session on a loopback port."""
+    server, address = _start_redis(tmp_path_factory.mktemp('redis'))
+    yield address
+    _stop(server)
+
+
+@pytest.fixture
+def store_dir(tmp_path: Path) -> Path:
+    """A folder of its own for a store's files; it is not made yet."""
+    return tmp_path / 'store'
