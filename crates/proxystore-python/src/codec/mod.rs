@@ -19,12 +19,8 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    /// The pieces in order. Needs no interpreter lock: what they lie in is kept by `self`.
-    pub(crate) fn with_payload<R>(
-        &self,
-        py: Python<'_>,
-        use_it: impl FnOnce(&Payload<'_>) -> R,
-    ) -> R {
+    /// The pieces, by reference: what they lie in is kept by `self`.
+    pub(crate) fn builder(&self, py: Python<'_>) -> FrameBuilder<'_> {
         let mut builder = FrameBuilder::new(self.codec);
         if let Some(stream) = &self.stream {
             builder.push_stream(stream.as_bytes(py));
@@ -32,6 +28,16 @@ impl Encoded {
         if let Some(buffer) = &self.buffer {
             builder.push_buffer(buffer.as_bytes(py));
         }
+        builder
+    }
+
+    /// The pieces in order. `use_it` may release the interpreter lock meanwhile.
+    pub(crate) fn with_payload<R>(
+        &self,
+        py: Python<'_>,
+        use_it: impl FnOnce(&Payload<'_>) -> R,
+    ) -> R {
+        let builder = self.builder(py);
         let head: Head = builder.head();
         use_it(&builder.payload(&head))
     }
