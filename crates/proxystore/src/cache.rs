@@ -24,13 +24,13 @@ use std::hash::Hash;
 /// cache.insert("huge", 4, 1001); // would not fit, is not kept
 /// assert_eq!(cache.len(), 2);
 /// ```
-pub struct Cache<K, V> {
+pub struct Cache<K: 'static, V: 'static> {
     max_entries: usize,
     max_weight: u64,
     entries: ForkMutex<Entries<K, V>>,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: Clone + 'static> Cache<K, V> {
     /// An empty cache of at most `max_entries` entries that together weigh at most `max_weight`
     /// (bytes, say). If either is 0, nothing is ever kept.
     #[must_use]
@@ -152,7 +152,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     }
 }
 
-impl<K, V> fmt::Debug for Cache<K, V> {
+impl<K: 'static, V: 'static> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("max_entries", &self.max_entries)

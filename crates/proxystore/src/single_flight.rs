@@ -30,7 +30,7 @@ const PATIENCE: usize = 2;
 /// let value: Result<i32, String> = flights.run(&"key", || Ok(42), || Ok(()));
 /// assert_eq!(value, Ok(42));
 /// ```
-pub struct SingleFlight<K, V> {
+pub struct SingleFlight<K: 'static, V: 'static> {
     flights: ForkMutex<Flights<K, V>>,
 }
 
@@ -47,7 +47,7 @@ struct Flight<V> {
 
 /// What a caller of [`SingleFlight::enter`] is to do.
 #[derive(Debug)]
-pub enum Entry<'a, K: Clone + Eq + Hash, V> {
+pub enum Entry<'a, K: Clone + Eq + Hash + 'static, V: 'static> {
     /// Fetch, and pass the value on with [`Lead::complete`].
     Lead(Lead<'a, K, V>),
     /// Wait for another caller with [`Wait::wait`].
@@ -56,7 +56,7 @@ pub enum Entry<'a, K: Clone + Eq + Hash, V> {
     Alone,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: Clone + 'static> SingleFlight<K, V> {
     /// No flights yet.
     #[must_use]
     pub fn new() -> Self {
@@ -128,13 +128,13 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Default for SingleFlight<K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: Clone + 'static> Default for SingleFlight<K, V> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<K, V> fmt::Debug for SingleFlight<K, V> {
+impl<K: 'static, V: 'static> fmt::Debug for SingleFlight<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SingleFlight").finish_non_exhaustive()
     }
@@ -142,13 +142,13 @@ impl<K, V> fmt::Debug for SingleFlight<K, V> {
 
 /// The caller that fetches. Dropped without [`complete`](Lead::complete), by an early return or a
 /// panic, it has failed: those who wait wake, and one of them leads next.
-pub struct Lead<'a, K: Clone + Eq + Hash, V> {
+pub struct Lead<'a, K: Clone + Eq + Hash + 'static, V: 'static> {
     flights: &'a SingleFlight<K, V>,
     key: K,
     flight: Arc<Flight<V>>,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Lead<'_, K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: Clone + 'static> Lead<'_, K, V> {
     /// Hands the value to all who wait, and back.
     pub fn complete(self, value: V) -> V {
         let _ = self.flight.value.set(value.clone());
@@ -156,7 +156,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Lead<'_, K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Drop for Lead<'_, K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: 'static> Drop for Lead<'_, K, V> {
     fn drop(&mut self) {
         let mut flights = self.flights.flights.lock();
         let ours = flights
@@ -180,7 +180,7 @@ impl<K: Clone + Eq + Hash, V> Drop for Lead<'_, K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> fmt::Debug for Lead<'_, K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: 'static> fmt::Debug for Lead<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lead").finish_non_exhaustive()
     }

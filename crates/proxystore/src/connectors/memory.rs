@@ -1,14 +1,14 @@
 //! Objects in this process's own memory.
 
+use crate::fork::ForkMutex;
 use crate::{Access, Blob, Capability, Connector, Key, Payload, Result};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 /// Keeps objects in this process. They go with the connector.
 #[derive(Default)]
 pub struct MemoryConnector {
-    objects: Mutex<HashMap<Key, Blob>>,
+    objects: ForkMutex<HashMap<Key, Blob>>,
 }
 
 impl MemoryConnector {
@@ -19,7 +19,7 @@ impl MemoryConnector {
     }
 
     fn objects(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Blob>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+        self.objects.lock()
     }
 }
 
