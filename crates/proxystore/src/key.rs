@@ -53,6 +53,12 @@ impl Key {
         Self(text.into_boxed_str())
     }
 
+    /// Whether a name has the form of those that [`fresh`](Self::fresh) makes.
+    #[must_use]
+    pub fn is_fresh_form(name: &str) -> bool {
+        name.len() == 26 && name.bytes().all(|byte| ALPHABET.contains(&byte))
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

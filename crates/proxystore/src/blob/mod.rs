@@ -1,7 +1,10 @@
 //! Memory that a connector hands to its caller.
 
+pub(crate) mod anonymous;
+mod mapping;
 mod pool;
 
+pub use mapping::Mapping;
 pub use pool::{Buffer, clear_pool};
 
 use std::any::Any;

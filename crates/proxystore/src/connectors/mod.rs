@@ -1,5 +1,7 @@
 //! The connectors of this crate, one feature each, all with the same parts in the same order:
 //! what it is, its configuration, opening, the contract, what only it has.
 
+#[cfg(feature = "file")]
+pub mod file;
 #[cfg(feature = "memory")]
 pub mod memory;
