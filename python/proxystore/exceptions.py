@@ -86,6 +86,9 @@ class WrongHostError(ConnectorError):
 class SerializationError(ProxyStoreError):
     """An object could not be turned into bytes, or bytes into an object."""
 
+    # Its old place, where ProxyStore 1.x looks for it when one is unpickled.
+    __module__ = 'proxystore.serialize'
+
 
 class FrameError(SerializationError, ValueError):
     """Stored bytes are truncated, corrupted or no frame at all."""

@@ -25,6 +25,7 @@
 pub mod blob;
 pub mod cache;
 mod capability;
+pub mod codec;
 mod connector;
 pub mod connectors;
 mod error;

@@ -1,92 +1,117 @@
 //! Objects to frames, and back.
+//!
+//! `encode` tries the codecs in order, the cheapest question first, and gives pieces by
+//! reference; `decode` reads what it made, and what ProxyStore 1.x made.
+
+mod buffer;
+mod encoded;
+mod foreign;
+mod garbage;
+mod legacy;
+mod modules;
+mod ndarray;
+mod pickle;
+mod text;
+
+pub(crate) use encoded::Encoded;
+#[allow(unused_imports, reason = "used by the store")]
+pub(crate) use foreign::{bytes_for_deserializer, encode_foreign};
 
 use crate::error::to_python;
-use proxystore::frame::{Codec, Frame, FrameBuilder, Head};
-use proxystore::{Blob, Payload};
+use buffer::Source;
+use proxystore::frame::{Codec, Frame};
+use proxystore::{Blob, Error, ErrorKind};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 /// Adds the room's names to the module.
-pub(crate) fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(serialize, m)?)?;
+    m.add_function(wrap_pyfunction!(deserialize, m)?)?;
+    m.add_function(wrap_pyfunction!(ndarray::rebuild_array, m)?)?;
     Ok(())
 }
 
-/// An object as the pieces of a frame. Holds references to everything that the pieces lie in.
-pub(crate) struct Encoded {
-    codec: Codec,
-    stream: Option<Py<PyBytes>>,
-    buffer: Option<Py<PyBytes>>,
-}
-
-impl Encoded {
-    /// The pieces, by reference: what they lie in is kept by `self`.
-    pub(crate) fn builder(&self, py: Python<'_>) -> FrameBuilder<'_> {
-        let mut builder = FrameBuilder::new(self.codec);
-        if let Some(stream) = &self.stream {
-            builder.push_stream(stream.as_bytes(py));
-        }
-        if let Some(buffer) = &self.buffer {
-            builder.push_buffer(buffer.as_bytes(py));
-        }
-        builder
-    }
-
-    /// The pieces in order. `use_it` may release the interpreter lock meanwhile.
-    pub(crate) fn with_payload<R>(
-        &self,
-        py: Python<'_>,
-        use_it: impl FnOnce(&Payload<'_>) -> R,
-    ) -> R {
-        let builder = self.builder(py);
-        let head: Head = builder.head();
-        use_it(&builder.payload(&head))
-    }
-}
-
 /// Encodes any object.
+///
+/// # Errors
+/// `SerializationError`, with the cause chained, if no codec takes the object.
 pub(crate) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Encoded> {
-    let dumps = obj.py().import("pickle")?.getattr("dumps")?;
-    let stream = dumps.call1((obj, 5))?.cast_into::<PyBytes>()?.unbind();
-    Ok(Encoded {
-        codec: Codec::Pickle,
-        stream: Some(stream),
-        buffer: None,
-    })
-}
-
-/// Frames bytes that a user's own serializer made.
-pub(crate) fn encode_foreign(bytes: &Bound<'_, PyAny>) -> PyResult<Encoded> {
-    let bytes = bytes
-        .py()
-        .get_type::<PyBytes>()
-        .call1((bytes,))?
-        .cast_into::<PyBytes>()?;
-    Ok(Encoded {
-        codec: Codec::Foreign,
-        stream: None,
-        buffer: Some(bytes.unbind()),
-    })
+    if let Some(encoded) = text::encode(obj)? {
+        return Ok(encoded);
+    }
+    if let Some(encoded) = ndarray::encode(obj)? {
+        return Ok(encoded);
+    }
+    pickle::encode(obj)
 }
 
 /// Decodes what `encode` framed, or ProxyStore 1.x's serialized form. A foreign frame's content is
-/// decoded in its turn.
+/// decoded in its turn. Arrays come back writable: over the blob itself when it is writable, else
+/// over a copy.
+///
+/// # Errors
+/// `FrameError` for bytes that are damaged or none of these, `NewerFrameError`, and
+/// `SerializationError` if the object cannot be made again from sound bytes.
+#[allow(dead_code, reason = "used by the store")]
 pub(crate) fn decode<'py>(py: Python<'py>, blob: &Blob) -> PyResult<Bound<'py, PyAny>> {
-    let frame = Frame::parse(blob).map_err(|error| to_python(py, error))?;
-    py.import("pickle")?
-        .getattr("loads")?
-        .call1((PyBytes::new(py, frame.stream()),))
+    decode_source(py, &Source::owned(blob))
 }
 
-/// What a user's own deserializer is given: the content of a foreign frame, else all the bytes.
-pub(crate) fn bytes_for_deserializer<'py>(
-    py: Python<'py>,
-    blob: &Blob,
-) -> PyResult<Bound<'py, PyBytes>> {
-    if Frame::is_frame(blob) {
-        let frame = Frame::parse(blob).map_err(|error| to_python(py, error))?;
-        if frame.codec() == Codec::Foreign {
-            return Ok(PyBytes::new(py, frame.buffer(0)));
+/// As [`decode`], but arrays lie over the blob without a copy, read-only.
+#[allow(dead_code, reason = "used by the store's access hint")]
+pub(crate) fn decode_view<'py>(py: Python<'py>, blob: &Blob) -> PyResult<Bound<'py, PyAny>> {
+    decode_source(py, &Source::view(blob))
+}
+
+/// A serializer's output may hold a frame again, but nobody nests them deeper than this.
+const MAX_NESTING: usize = 8;
+
+fn decode_source<'py>(py: Python<'py>, source: &Source) -> PyResult<Bound<'py, PyAny>> {
+    let mut source = source.clone();
+    for _ in 0..MAX_NESTING {
+        if !Frame::is_frame(source.blob()) {
+            return legacy::decode(py, &source);
+        }
+        let blob = source.blob().clone();
+        let frame = Frame::parse(&blob).map_err(|error| to_python(py, error))?;
+        match frame.codec() {
+            Codec::Pickle => return pickle::decode(py, &frame, &source),
+            Codec::Bytes => return text::decode_bytes(py, &frame),
+            Codec::Str => return text::decode_str(py, frame.buffer(0)),
+            Codec::Ndarray => return ndarray::decode(py, &frame, &source),
+            Codec::Foreign => source = source.slice(frame.buffer_ranges()[0].clone()),
+            codec => {
+                return Err(to_python(
+                    py,
+                    Error::new(
+                        ErrorKind::NewerFrame,
+                        format!("no decoder for the codec {codec:?}"),
+                    ),
+                ));
+            }
         }
     }
-    Ok(PyBytes::new(py, blob))
+    Err(to_python(
+        py,
+        Error::new(
+            ErrorKind::InvalidFrame,
+            "a corrupted frame: frames within frames without an end",
+        ),
+    ))
+}
+
+/// One frame, joined.
+#[pyfunction]
+fn serialize<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = obj.py();
+    let encoded = encode(obj)?;
+    encoded.with_payload(py, |payload| {
+        text::new_bytes(py, payload.len(), |target| payload.copy_to(target))
+    })
+}
+
+/// The object of a frame or of ProxyStore 1.x's serialized form.
+#[pyfunction]
+fn deserialize<'py>(buffer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    decode_source(buffer.py(), &Source::of_python(buffer)?)
 }

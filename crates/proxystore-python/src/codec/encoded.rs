@@ -1,0 +1,172 @@
+//! An object as pieces.
+
+use super::buffer::BufferView;
+use proxystore::Payload;
+use proxystore::frame::{Codec, FrameBuilder};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use smallvec::SmallVec;
+
+/// An object as the pieces of a frame. Holds references to everything that the pieces lie in.
+pub(crate) struct Encoded {
+    codec: Codec,
+    /// Small pieces of the stream, copied together.
+    own: SmallVec<[u8; 64]>,
+    stream: SmallVec<[Piece; 2]>,
+    pieces: SmallVec<[Piece; 2]>,
+    /// How many pieces each buffer is made of.
+    buffers: SmallVec<[usize; 2]>,
+    objects: SmallVec<[Py<PyAny>; 2]>,
+    views: Vec<BufferView>,
+}
+
+#[derive(Clone, Copy)]
+enum Piece {
+    /// A part of `own`.
+    Own { start: usize, len: usize },
+    /// Memory that one of `objects` or `views` keeps.
+    Borrowed { start: *const u8, len: usize },
+}
+
+// SAFETY: the pointers are only read, and what they point to is kept by references and views that
+// are themselves `Send`.
+unsafe impl Send for Encoded {}
+// SAFETY: as above; nothing changes behind `&self`.
+unsafe impl Sync for Encoded {}
+
+impl Encoded {
+    pub(super) fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            own: SmallVec::new(),
+            stream: SmallVec::new(),
+            pieces: SmallVec::new(),
+            buffers: SmallVec::new(),
+            objects: SmallVec::new(),
+            views: Vec::new(),
+        }
+    }
+
+    /// The pieces, by reference: what they lie in is kept by `self`.
+    pub(crate) fn builder(&self, _py: Python<'_>) -> FrameBuilder<'_> {
+        let mut builder = FrameBuilder::new(self.codec);
+        for piece in &self.stream {
+            builder.push_stream(self.bytes(*piece));
+        }
+        let mut pieces = self.pieces.iter().map(|piece| self.bytes(*piece));
+        for count in &self.buffers {
+            builder.push_buffer_pieces(pieces.by_ref().take(*count));
+        }
+        builder
+    }
+
+    /// The pieces in order. `use_it` may release the interpreter lock meanwhile.
+    pub(crate) fn with_payload<R>(
+        &self,
+        py: Python<'_>,
+        use_it: impl FnOnce(&Payload<'_>) -> R,
+    ) -> R {
+        let builder = self.builder(py);
+        let head = builder.head();
+        use_it(&builder.payload(&head))
+    }
+
+    /// Bytes of the whole frame.
+    #[allow(dead_code, reason = "used by the store")]
+    pub(crate) fn total_len(&self, py: Python<'_>) -> usize {
+        self.builder(py).total_len()
+    }
+
+    /// Copies what is still borrowed, so that nobody can change it before it is written.
+    #[allow(dead_code, reason = "used by the store's snapshot option")]
+    pub(crate) fn snapshot(&mut self, py: Python<'_>) {
+        let pieces = self.stream.iter_mut().chain(self.pieces.iter_mut());
+        for piece in pieces {
+            if let Piece::Borrowed { start, len } = *piece {
+                // SAFETY: kept by `objects` or `views`, which are let go only afterwards.
+                let bytes = unsafe { std::slice::from_raw_parts(start, len) };
+                let copy = PyBytes::new(py, bytes);
+                *piece = Piece::Borrowed {
+                    start: copy.as_bytes().as_ptr(),
+                    len,
+                };
+                self.objects.push(copy.into_any().unbind());
+            }
+        }
+        self.views.clear();
+    }
+
+    fn bytes(&self, piece: Piece) -> &[u8] {
+        match piece {
+            Piece::Own { start, len } => &self.own[start..start + len],
+            Piece::Borrowed { len: 0, .. } => &[],
+            // SAFETY: `objects` and `views` keep the memory as long as `self` lives; others may
+            // write to it, as documented for `put`, which no reader of raw bytes minds.
+            Piece::Borrowed { start, len } => unsafe { std::slice::from_raw_parts(start, len) },
+        }
+    }
+
+    /// Adds a copy of some bytes to the stream.
+    pub(super) fn copy_to_stream(&mut self, bytes: &[u8]) {
+        let start = self.own.len();
+        self.own.extend_from_slice(bytes);
+        if let Some(Piece::Own { len, .. }) = self.stream.last_mut() {
+            *len += bytes.len();
+        } else {
+            self.stream.push(Piece::Own {
+                start,
+                len: bytes.len(),
+            });
+        }
+    }
+
+    /// Adds a `bytes` object to the stream.
+    pub(super) fn bytes_to_stream(&mut self, bytes: &Bound<'_, PyBytes>) {
+        let slice = bytes.as_bytes();
+        self.stream.push(Piece::Borrowed {
+            start: slice.as_ptr(),
+            len: slice.len(),
+        });
+        self.keep(bytes.as_any());
+    }
+
+    /// Adds a view to the stream.
+    pub(super) fn view_to_stream(&mut self, view: BufferView) {
+        self.stream.push(Piece::Borrowed {
+            start: view.start(),
+            len: view.len(),
+        });
+        self.views.push(view);
+    }
+
+    /// Adds a buffer that is a whole `bytes` object.
+    pub(super) fn push_bytes(&mut self, bytes: &Bound<'_, PyBytes>) {
+        let slice = bytes.as_bytes();
+        self.push_borrowed(slice.as_ptr(), slice.len());
+        self.keep(bytes.as_any());
+    }
+
+    /// Adds a buffer that is the UTF-8 form of a string, which lives as long as the string.
+    pub(super) fn push_text(&mut self, text: &Bound<'_, PyString>) -> PyResult<()> {
+        let slice = text.to_str()?;
+        self.push_borrowed(slice.as_ptr(), slice.len());
+        self.keep(text.as_any());
+        Ok(())
+    }
+
+    /// Adds a buffer that is a view.
+    pub(super) fn push_view(&mut self, view: BufferView) {
+        self.push_borrowed(view.start(), view.len());
+        self.views.push(view);
+    }
+
+    /// Keeps an object alive until the pieces are no longer needed.
+    pub(super) fn keep(&mut self, obj: &Bound<'_, PyAny>) {
+        self.objects.push(obj.clone().unbind());
+    }
+
+    fn push_borrowed(&mut self, start: *const u8, len: usize) {
+        self.pieces.push(Piece::Borrowed { start, len });
+        self.buffers.push(1);
+    }
+}

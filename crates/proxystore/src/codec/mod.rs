@@ -1,0 +1,4 @@
+//! What frames hold, for the codecs that belong to no language: what Python puts, Rust gets, and
+//! the reverse.
+
+pub mod ndarray;
