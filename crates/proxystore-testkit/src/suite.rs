@@ -147,7 +147,6 @@ impl Report {
     }
 
     /// Each trial's name and outcome, in order.
-    #[must_use]
     pub fn outcomes(&self) -> &[(&'static str, Result<(), String>)] {
         &self.outcomes
     }
