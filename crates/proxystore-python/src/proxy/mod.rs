@@ -1,8 +1,123 @@
-//! The proxy type: a raw CPython heap type.
+//! The proxy type: a lazy, transparent stand-in for the object that its factory makes.
+//!
+//! A raw CPython heap type (`PyType_FromSpec`) with one C function per slot; pyo3 only makes the
+//! module. The rooms, in the order of a proxy's life:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `names` | interned strings, and the objects found once at import |
+//! | `object` | the memory of a proxy: made, initialised, traversed, cleared, freed |
+//! | `target` | how every slot gets at the target, and how the target changes |
+//! | `resolution` | the factory runs once: single flight, re-entry, circles, signals, fork |
+//! | `attributes`, `classes` | what is read from the proxy and what from the target |
+//! | `call`, `numbers`, `containers`, `text`, `asynchronous`, `buffer`, `numpy` | the protocols |
+//! | `pickling` | the factory travels, never the target |
+//! | `spec` | the table that binds the functions to the slots |
+//!
+//! # Why this is sound
+//!
+//! The functions below are called by CPython alone, through the slots of the type that `spec`
+//! builds, so each gets what the C API promises for that slot: live objects, the interpreter lock
+//! held, and a `self` that is a proxy (binary slots excepted, which test for it). Those who call
+//! out hold a strong reference ([`target::Held`]) to whatever they use afterwards, because the
+//! code they call may drop the proxy's own. No function panics, and no Rust reference to a proxy's
+//! fields lives across a call into Python.
+#![allow(
+    unsafe_op_in_unsafe_fn,
+    clippy::undocumented_unsafe_blocks,
+    clippy::missing_safety_doc,
+    reason = "every function here is a C slot under the one contract above"
+)]
 
+mod asynchronous;
+mod attributes;
+mod buffer;
+mod call;
+mod classes;
+mod containers;
+mod names;
+mod numbers;
+mod numpy;
+mod object;
+mod pickling;
+mod resolution;
+mod spec;
+mod target;
+mod text;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// Adds the room's names to the module.
-pub(crate) fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    names::init(py)?;
+    let proxy = spec::make_type(py)?;
+    m.add("Proxy", proxy)?;
+    m.add("_proxy_trampoline", pickling::make_trampoline(py)?)?;
+    resolution::register_at_fork(m)
+}
+
+/// A proxy of exactly the type `Proxy`, with the class and the hash that it answers for while it
+/// is not resolved, and with its target where the maker has it at hand.
+///
+/// # Errors
+/// `TypeError` when the factory is not callable.
+pub(crate) fn new_proxy<'py>(
+    py: Python<'py>,
+    factory: Bound<'py, PyAny>,
+    default_class: Option<Bound<'py, PyAny>>,
+    default_hash: Option<Bound<'py, PyAny>>,
+    target: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the pointers are live for the call, and the result is a new reference or NULL with
+    // an exception set.
+    unsafe {
+        let proxy = object::make(
+            factory.as_ptr(),
+            default_class.map_or(std::ptr::null_mut(), Bound::into_ptr),
+            default_hash.map_or(std::ptr::null_mut(), Bound::into_ptr),
+            target.map_or(std::ptr::null_mut(), Bound::into_ptr),
+        );
+        Bound::from_owned_ptr_or_err(py, proxy)
+    }
+}
+
+/// Whether the object is a proxy, of `Proxy` itself or a subclass. Never resolves it.
+pub(crate) fn is_proxy(obj: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: a live object.
+    unsafe { target::is_proxy(obj.as_ptr()) }
+}
+
+/// The factory of a proxy. Never resolves it.
+///
+/// # Errors
+/// `TypeError` when the object is no proxy, `AttributeError` when it was never initialised.
+pub(crate) fn factory_of<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if !is_proxy(obj) {
+        let name = obj.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "expected a Proxy, got '{name}'"
+        )));
+    }
+    // SAFETY: `obj` is a proxy.
+    unsafe {
+        Bound::from_owned_ptr_or_err(
+            obj.py(),
+            attributes::get_factory(obj.as_ptr(), std::ptr::null_mut()),
+        )
+    }
+}
+
+/// The target that a proxy holds, if it is resolved. Never resolves it.
+pub(crate) fn target_of<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    if !is_proxy(obj) {
+        return None;
+    }
+    // SAFETY: `obj` is a proxy; its target is NULL or live.
+    unsafe {
+        let held: *mut ffi::PyObject = (*target::proxy(obj.as_ptr())).target;
+        Bound::from_borrowed_ptr_or_opt(obj.py(), held)
+    }
 }

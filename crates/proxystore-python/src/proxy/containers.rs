@@ -1,0 +1,90 @@
+//! Containers and iterators.
+
+use super::target::{Held, target};
+use pyo3::ffi::*;
+use std::ffi::c_int;
+use std::ptr::null_mut;
+
+pub(super) unsafe extern "C" fn length(o: *mut PyObject) -> Py_ssize_t {
+    let Some(target) = target(o) else { return -1 };
+    PyObject_Size(target.get())
+}
+
+/// `p[key]`
+pub(super) unsafe extern "C" fn subscript(o: *mut PyObject, key: *mut PyObject) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    PyObject_GetItem(target.get(), key)
+}
+
+/// `p[key] = value`, and `del p[key]` where `value` is NULL.
+pub(super) unsafe extern "C" fn assign_subscript(
+    o: *mut PyObject,
+    key: *mut PyObject,
+    value: *mut PyObject,
+) -> c_int {
+    let Some(target) = target(o) else { return -1 };
+    if value.is_null() {
+        PyObject_DelItem(target.get(), key)
+    } else {
+        PyObject_SetItem(target.get(), key, value)
+    }
+}
+
+/// What C code calls that takes the proxy for a sequence; the caller has made a negative index
+/// positive already, so the target's slot must not do so once more.
+pub(super) unsafe extern "C" fn item(o: *mut PyObject, index: Py_ssize_t) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    let sequence = (*target.kind()).tp_as_sequence;
+    if !sequence.is_null()
+        && let Some(get) = (*sequence).sq_item
+    {
+        return get(target.get(), index);
+    }
+    let Some(key) = Held::owned(PyLong_FromSsize_t(index)) else {
+        return null_mut();
+    };
+    PyObject_GetItem(target.get(), key.get())
+}
+
+pub(super) unsafe extern "C" fn contains(o: *mut PyObject, value: *mut PyObject) -> c_int {
+    let Some(target) = target(o) else { return -1 };
+    PySequence_Contains(target.get(), value)
+}
+
+pub(super) unsafe extern "C" fn iter(o: *mut PyObject) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    PyObject_GetIter(target.get())
+}
+
+pub(super) unsafe extern "C" fn next(o: *mut PyObject) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    match (*target.kind()).tp_iternext {
+        Some(next) if PyIter_Check(target.get()) != 0 => next(target.get()),
+        _ => {
+            PyErr_Format(
+                PyExc_TypeError,
+                c"'%.200s' object is not an iterator".as_ptr(),
+                (*target.kind()).tp_name,
+            );
+            null_mut()
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn method_reversed(
+    o: *mut PyObject,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    PyObject_CallOneArg((&raw mut PyReversed_Type).cast(), target.get())
+}

@@ -1,0 +1,370 @@
+//! The memory of a proxy: made, initialised, traversed, cleared, freed.
+
+use super::call::proxy_vectorcall;
+use super::names::{CACHE_DEFAULTS_KEYWORD, CLASS, FACTORY_KEYWORD, PROXY, TARGET_KEYWORD};
+use super::resolution::{Owner, take_exception};
+use super::target::{new_reference, proxy, set_target};
+use pyo3::ffi::*;
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr::{null_mut, replace};
+
+/// What lies behind a proxy's pointer. Every pointer but `fast` is NULL or an owned reference.
+#[repr(C)]
+pub(super) struct ProxyObject {
+    ob_base: PyObject,
+    /// What the slots read: an alias of `target`, or NULL where a use must go the long way
+    /// (unresolved, invalid, or the class overrides `__proxy_wrapped__`).
+    pub(super) fast: *mut PyObject,
+    pub(super) target: *mut PyObject,
+    pub(super) factory: *mut PyObject,
+    /// The class answered while unresolved.
+    pub(super) default_class: *mut PyObject,
+    /// The hash answered while unresolved: an int, or the exception that hashing raises.
+    pub(super) default_hash: *mut PyObject,
+    /// The exception that every use raises, for proxies whose ownership has moved on.
+    pub(super) invalid: *mut PyObject,
+    pub(super) vectorcall: vectorcallfunc,
+    pub(super) weak_references: *mut PyObject,
+    /// Who runs the factory.
+    pub(super) owner: Owner,
+}
+
+/// An empty proxy, tracked by the collector.
+#[inline]
+unsafe fn allocate(kind: *mut PyTypeObject) -> *mut PyObject {
+    let Some(allocator) = (*kind).tp_alloc else {
+        return PyErr_NoMemory();
+    };
+    let o = allocator(kind, 0); // zeroed
+    if !o.is_null() {
+        (&raw mut (*proxy(o)).vectorcall).write(proxy_vectorcall);
+    }
+    o
+}
+
+pub(super) unsafe extern "C" fn new(
+    kind: *mut PyTypeObject,
+    _args: *mut PyObject,
+    _keywords: *mut PyObject,
+) -> *mut PyObject {
+    allocate(kind)
+}
+
+/// A proxy of exactly `Proxy`. Takes over the references of all but the factory; NULL means none.
+#[inline]
+pub(super) unsafe fn make(
+    factory: *mut PyObject,
+    default_class: *mut PyObject,
+    default_hash: *mut PyObject,
+    target: *mut PyObject,
+) -> *mut PyObject {
+    let o = if callable(factory) {
+        allocate(PROXY.get())
+    } else {
+        null_mut()
+    };
+    if o.is_null() {
+        Py_XDECREF(default_class);
+        Py_XDECREF(default_hash);
+        Py_XDECREF(target);
+        return null_mut();
+    }
+    let p = proxy(o);
+    (*p).factory = new_reference(factory);
+    (*p).default_class = default_class;
+    (*p).default_hash = default_hash;
+    (*p).target = target;
+    (*p).fast = target;
+    o
+}
+
+#[inline]
+unsafe fn callable(factory: *mut PyObject) -> bool {
+    if PyCallable_Check(factory) != 0 {
+        return true;
+    }
+    PyErr_Format(
+        PyExc_TypeError,
+        c"Factory must be callable, but a '%.200s' object is not: it has no method '__call__'."
+            .as_ptr(),
+        (*Py_TYPE(factory)).tp_name,
+    );
+    false
+}
+
+unsafe fn init(
+    o: *mut PyObject,
+    factory: *mut PyObject,
+    cache_defaults: bool,
+    target: *mut PyObject,
+) -> c_int {
+    if !callable(factory) {
+        return -1;
+    }
+    let p = proxy(o);
+    Py_XDECREF(replace(&raw mut (*p).factory, new_reference(factory)));
+    if target.is_null() || target == Py_None() {
+        return 0;
+    }
+    if cache_defaults {
+        let class = PyObject_GetAttr(target, CLASS.get());
+        if class.is_null() {
+            return -1;
+        }
+        Py_XDECREF(replace(&raw mut (*p).default_class, class));
+        let hash = PyObject_Hash(target);
+        let hash = if hash != -1 {
+            PyLong_FromSsize_t(hash)
+        } else if PyErr_ExceptionMatches(PyExc_TypeError) != 0 {
+            without_traceback(take_exception()) // unhashable: the hash of the proxy says so too
+        } else {
+            return -1;
+        };
+        if hash.is_null() {
+            return -1;
+        }
+        Py_XDECREF(replace(&raw mut (*p).default_hash, hash));
+    }
+    set_target(o, new_reference(target));
+    0
+}
+
+/// A kept exception must not keep the frames that it passed through.
+unsafe fn without_traceback(exception: *mut PyObject) -> *mut PyObject {
+    PyException_SetTraceback(exception, Py_None());
+    PyException_SetContext(exception, null_mut());
+    exception
+}
+
+/// `Proxy(factory)` on the exact type: no argument tuple, no `__new__` and `__init__` to find.
+pub(super) unsafe extern "C" fn type_vectorcall(
+    kind: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    keyword_names: *mut PyObject,
+) -> *mut PyObject {
+    let count = PyVectorcall_NARGS(nargsf);
+    if count == 1 && keyword_names.is_null() {
+        return make(*args, null_mut(), null_mut(), null_mut());
+    }
+    let Some(parsed) = Arguments::from_vector(args, count, keyword_names) else {
+        return null_mut();
+    };
+    let o = allocate(kind.cast());
+    if !o.is_null() && init(o, parsed.factory, parsed.cache_defaults, parsed.target) < 0 {
+        Py_DECREF(o);
+        return null_mut();
+    }
+    o
+}
+
+/// `__init__`, which subclasses call.
+pub(super) unsafe extern "C" fn tp_init(
+    o: *mut PyObject,
+    args: *mut PyObject,
+    keywords: *mut PyObject,
+) -> c_int {
+    let count = PyTuple_GET_SIZE(args);
+    let first = if count == 0 {
+        null_mut()
+    } else {
+        PyTuple_GET_ITEM(args, 0)
+    };
+    let Some(mut parsed) = Arguments::positional(first, count) else {
+        return -1;
+    };
+    if !keywords.is_null() {
+        let (mut position, mut name, mut value) = (0, null_mut(), null_mut());
+        while PyDict_Next(keywords, &raw mut position, &raw mut name, &raw mut value) != 0 {
+            if !parsed.keyword(name, value) {
+                return -1;
+            }
+        }
+    }
+    if !parsed.complete() {
+        return -1;
+    }
+    init(o, parsed.factory, parsed.cache_defaults, parsed.target)
+}
+
+/// `(factory, *, cache_defaults=False, target=None)`; borrowed references.
+struct Arguments {
+    factory: *mut PyObject,
+    cache_defaults: bool,
+    target: *mut PyObject,
+}
+
+impl Arguments {
+    unsafe fn from_vector(
+        args: *const *mut PyObject,
+        count: isize,
+        keyword_names: *mut PyObject,
+    ) -> Option<Self> {
+        let first = if count == 0 { null_mut() } else { *args };
+        let mut parsed = Self::positional(first, count)?;
+        if !keyword_names.is_null() {
+            for i in 0..PyTuple_GET_SIZE(keyword_names) {
+                let name = PyTuple_GET_ITEM(keyword_names, i);
+                if !parsed.keyword(name, *args.offset(count + i)) {
+                    return None;
+                }
+            }
+        }
+        parsed.complete().then_some(parsed)
+    }
+
+    unsafe fn positional(first: *mut PyObject, count: isize) -> Option<Self> {
+        if count > 1 {
+            PyErr_Format(
+                PyExc_TypeError,
+                c"Proxy() takes 1 positional argument but %zd were given".as_ptr(),
+                count,
+            );
+            return None;
+        }
+        Some(Self {
+            factory: first,
+            cache_defaults: false,
+            target: null_mut(),
+        })
+    }
+
+    unsafe fn keyword(&mut self, name: *mut PyObject, value: *mut PyObject) -> bool {
+        if equal(name, TARGET_KEYWORD.get()) {
+            self.target = value;
+        } else if equal(name, CACHE_DEFAULTS_KEYWORD.get()) {
+            match PyObject_IsTrue(value) {
+                -1 => return false,
+                truth => self.cache_defaults = truth != 0,
+            }
+        } else if equal(name, FACTORY_KEYWORD.get()) {
+            if !self.factory.is_null() {
+                PyErr_SetString(
+                    PyExc_TypeError,
+                    c"Proxy() got multiple values for argument 'factory'".as_ptr(),
+                );
+                return false;
+            }
+            self.factory = value;
+        } else {
+            PyErr_Format(
+                PyExc_TypeError,
+                c"Proxy() got an unexpected keyword argument '%U'".as_ptr(),
+                name,
+            );
+            return false;
+        }
+        true
+    }
+
+    unsafe fn complete(&self) -> bool {
+        if self.factory.is_null() {
+            PyErr_SetString(
+                PyExc_TypeError,
+                c"Proxy() missing 1 required positional argument: 'factory'".as_ptr(),
+            );
+        }
+        !self.factory.is_null()
+    }
+}
+
+/// Whether two strings are equal: the same object nearly always, since names are interned.
+#[inline(always)]
+pub(super) unsafe fn equal(a: *mut PyObject, b: *mut PyObject) -> bool {
+    a == b || (PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b) && PyUnicode_Compare(a, b) == 0)
+}
+
+pub(super) unsafe extern "C" fn traverse(
+    o: *mut PyObject,
+    visit: visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    let p = proxy(o);
+    let kind: *mut PyObject = Py_TYPE(o).cast(); // a heap type's instances own it
+    for field in [
+        (*p).target,
+        (*p).factory,
+        (*p).default_class,
+        (*p).default_hash,
+        (*p).invalid,
+        kind,
+    ] {
+        if !field.is_null() {
+            let stop = visit(field, arg);
+            if stop != 0 {
+                return stop;
+            }
+        }
+    }
+    0
+}
+
+pub(super) unsafe extern "C" fn clear(o: *mut PyObject) -> c_int {
+    let p = proxy(o);
+    (*p).fast = null_mut();
+    for field in [
+        &raw mut (*p).target,
+        &raw mut (*p).factory,
+        &raw mut (*p).default_class,
+        &raw mut (*p).default_hash,
+        &raw mut (*p).invalid,
+    ] {
+        Py_XDECREF(replace(field, null_mut()));
+    }
+    0
+}
+
+/// How many proxies may be freed inside one another before the rest waits its turn: a chain of
+/// proxies must not exhaust the stack. (CPython's own "trashcan" is private, and central only
+/// from 3.14.)
+const MOST_NESTED: u32 = 40;
+
+struct Nesting {
+    depth: Cell<u32>,
+    /// Head of the list of dead proxies that wait to be freed, linked through `fast`.
+    waiting: Cell<*mut PyObject>,
+}
+
+thread_local! {
+    static NESTING: Nesting = const {
+        Nesting {
+            depth: Cell::new(0),
+            waiting: Cell::new(null_mut()),
+        }
+    };
+}
+
+pub(super) unsafe extern "C" fn dealloc(o: *mut PyObject) {
+    PyObject_GC_UnTrack(o.cast());
+    NESTING.with(|nesting| {
+        let depth = nesting.depth.get();
+        if depth >= MOST_NESTED {
+            (*proxy(o)).fast = nesting.waiting.replace(o);
+            return;
+        }
+        nesting.depth.set(depth + 1);
+        free(o);
+        if depth == 0 {
+            while !nesting.waiting.get().is_null() {
+                let next = nesting.waiting.get();
+                nesting.waiting.set((*proxy(next)).fast);
+                free(next);
+            }
+        }
+        nesting.depth.set(depth);
+    });
+}
+
+#[inline]
+unsafe fn free(o: *mut PyObject) {
+    let kind = Py_TYPE(o);
+    if !(*proxy(o)).weak_references.is_null() {
+        PyObject_ClearWeakRefs(o);
+    }
+    clear(o);
+    if let Some(free) = (*kind).tp_free {
+        free(o.cast());
+    }
+    Py_DECREF(kind.cast());
+}

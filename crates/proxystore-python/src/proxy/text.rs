@@ -1,0 +1,105 @@
+//! Comparing, hashing, and what is written of a proxy: `repr`, `str`, `format`, `bytes`, `fspath`.
+
+use super::names::FSPATH;
+use super::resolution::raise_again;
+use super::target::{_PyType_Lookup, Held, operand, or_none, proxy, target};
+use pyo3::ffi::*;
+use std::ffi::c_int;
+use std::ptr::null_mut;
+
+pub(super) unsafe extern "C" fn compare(
+    left: *mut PyObject,
+    right: *mut PyObject,
+    operation: c_int,
+) -> *mut PyObject {
+    let Some(left) = target(left) else {
+        return null_mut();
+    };
+    let Some(right) = operand(right) else {
+        return null_mut();
+    };
+    PyObject_RichCompare(left.get(), right.get(), operation)
+}
+
+/// The target's hash; while unresolved, the one that the proxy was told.
+pub(super) unsafe extern "C" fn hash(o: *mut PyObject) -> Py_hash_t {
+    let p = proxy(o);
+    let told = (*p).default_hash;
+    if (*p).target.is_null() && !told.is_null() && (*p).invalid.is_null() {
+        if PyLong_Check(told) == 0 {
+            raise_again(told);
+            return -1;
+        }
+        let hash = PyLong_AsSsize_t(told);
+        return if hash == -1 && PyErr_Occurred().is_null() {
+            -2 // as CPython does: -1 means an error
+        } else {
+            hash
+        };
+    }
+    let Some(target) = target(o) else { return -1 };
+    PyObject_Hash(target.get())
+}
+
+/// Says what the proxy is, and never resolves it.
+pub(super) unsafe extern "C" fn repr(o: *mut PyObject) -> *mut PyObject {
+    let Some(factory) = Held::owned(or_none((*proxy(o)).factory)) else {
+        return null_mut();
+    };
+    let name = (*Py_TYPE(o).cast::<PyHeapTypeObject>()).ht_name;
+    let held = (*proxy(o)).target;
+    if held.is_null() {
+        return PyUnicode_FromFormat(
+            c"<%U at %p with factory %R>".as_ptr(),
+            name,
+            o,
+            factory.get(),
+        );
+    }
+    let target = Held::borrowed(held);
+    PyUnicode_FromFormat(
+        c"<%U at %p wrapping %R at %p with factory %R>".as_ptr(),
+        name,
+        o,
+        target.get(),
+        target.get(),
+        factory.get(),
+    )
+}
+
+pub(super) unsafe extern "C" fn str(o: *mut PyObject) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    PyObject_Str(target.get())
+}
+
+pub(super) unsafe extern "C" fn method_format(
+    o: *mut PyObject,
+    specification: *mut PyObject,
+) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    PyObject_Format(target.get(), specification)
+}
+
+pub(super) unsafe extern "C" fn method_bytes(o: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    PyObject_CallOneArg((&raw mut PyBytes_Type).cast(), target.get())
+}
+
+/// A string is its own path; `os.fspath` asks an object that is none for this method.
+pub(super) unsafe extern "C" fn method_fspath(o: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    let text = PyUnicode_Check(target.get()) != 0 || PyBytes_Check(target.get()) != 0;
+    if text || _PyType_Lookup(target.kind(), FSPATH.get()).is_null() {
+        // `os.fspath` names the type of what it gets, if that is no path either.
+        return target.into_ptr();
+    }
+    PyOS_FSPath(target.get())
+}
