@@ -7,7 +7,6 @@ import os
 import pickle
 
 import pytest
-
 from proxystore.exceptions import ProxyStoreError
 from proxystore.factory import Factory
 from proxystore.factory import LambdaFactory

@@ -34,7 +34,7 @@ pub(super) unsafe extern "C" fn am_await(o: *mut PyObject) -> *mut PyObject {
             &target,
         ),
         _ => {
-            let through = AWAIT_GENERATOR.from_module(c"proxystore.proxy", c"_await_generator");
+            let through = AWAIT_GENERATOR.load_from(c"proxystore.proxy", c"_await_generator");
             if through.is_null() {
                 return null_mut();
             }

@@ -64,6 +64,7 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 ///
 /// # Errors
 /// `TypeError` when the factory is not callable.
+#[allow(dead_code, reason = "for the store, which lands beside this")]
 pub(crate) fn new_proxy<'py>(
     py: Python<'py>,
     factory: Bound<'py, PyAny>,
@@ -85,6 +86,7 @@ pub(crate) fn new_proxy<'py>(
 }
 
 /// Whether the object is a proxy, of `Proxy` itself or a subclass. Never resolves it.
+#[allow(dead_code, reason = "for the store, which lands beside this")]
 pub(crate) fn is_proxy(obj: &Bound<'_, PyAny>) -> bool {
     // SAFETY: a live object.
     unsafe { target::is_proxy(obj.as_ptr()) }
@@ -94,6 +96,7 @@ pub(crate) fn is_proxy(obj: &Bound<'_, PyAny>) -> bool {
 ///
 /// # Errors
 /// `TypeError` when the object is no proxy, `AttributeError` when it was never initialised.
+#[allow(dead_code, reason = "for the store, which lands beside this")]
 pub(crate) fn factory_of<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if !is_proxy(obj) {
         let name = obj.get_type().name()?;
@@ -111,6 +114,7 @@ pub(crate) fn factory_of<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
 }
 
 /// The target that a proxy holds, if it is resolved. Never resolves it.
+#[allow(dead_code, reason = "for the store, which lands beside this")]
 pub(crate) fn target_of<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     if !is_proxy(obj) {
         return None;

@@ -31,7 +31,7 @@ impl<T> Global<T> {
 impl Global<PyObject> {
     /// The attribute of a module, looked up at the first call: the modules in question are not to
     /// be imported just because this one is. NULL with an exception set when that fails.
-    pub(super) unsafe fn from_module(&self, module: &CStr, name: &CStr) -> *mut PyObject {
+    pub(super) unsafe fn load_from(&self, module: &CStr, name: &CStr) -> *mut PyObject {
         if !self.get().is_null() {
             return self.get();
         }

@@ -160,7 +160,7 @@ macro_rules! rounding {
             count: Py_ssize_t,
             keywords: *mut PyObject,
         ) -> *mut PyObject {
-            call_with_target($global.from_module($module, $name), o, args, count, keywords)
+            call_with_target($global.load_from($module, $name), o, args, count, keywords)
         }
     )*};
 }

@@ -268,7 +268,7 @@ unsafe fn raise_resolve_error(message: &CStr, cause: *mut PyObject) {
     let Some(cause) = Held::owned(cause) else {
         return; // making it failed, and that error is set
     };
-    let class = RESOLVE_ERROR.from_module(c"proxystore.proxy", c"ProxyResolveError");
+    let class = RESOLVE_ERROR.load_from(c"proxystore.proxy", c"ProxyResolveError");
     if class.is_null() {
         return;
     }
