@@ -5,3 +5,5 @@
 pub mod file;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "shared-memory")]
+pub mod shared_memory;

@@ -15,18 +15,38 @@ impl Directory {
     /// Ours are regular files with a name that [`Key::fresh`] makes, our temporary files, and
     /// files of any other name whose content is a frame.
     pub(crate) fn clear(&self) -> Result<()> {
-        let doing = "removing the objects";
+        self.remove_where(is_ours)?;
+        self.remove_if_empty()
+    }
+
+    /// Removes every file, in a directory that is ours alone, then the directory, and gives the
+    /// bytes that were in them.
+    pub(crate) fn clear_all(&self) -> Result<u64> {
+        let bytes = self.remove_where(|_, _, found| is_file(found))?;
+        self.remove_if_empty()?;
+        Ok(bytes)
+    }
+
+    fn remove_where(&self, chosen: impl Fn(RawFd, &CStr, &libc::stat) -> bool) -> Result<u64> {
         let fd = self.fd();
-        let cleared = (|| {
+        let removed = || {
+            let mut bytes = 0;
             for entry in entries(fd)? {
-                if is_ours(fd, &entry) {
+                let Some(found) = system::absent_is(system::stat_at(fd, &entry).map(Some), None)?
+                else {
+                    continue;
+                };
+                if chosen(fd, &entry, &found) {
                     system::absent_is(system::unlink_at(fd, &entry), ())?;
+                    bytes += footprint(found.st_size as u64);
                 }
             }
-            Ok(())
-        })();
-        let cleared = system::absent_is(cleared, ());
-        cleared.map_err(|error| failure(self.kind(), error, doing, self.path()))?;
+            Ok(bytes)
+        };
+        system::absent_is(removed(), 0).map_err(|error| self.clearing(error))
+    }
+
+    fn remove_if_empty(&self) -> Result<()> {
         match system::remove_directory(self.path()) {
             Ok(()) => Ok(()),
             Err(error) => match error.raw_os_error() {
@@ -41,26 +61,35 @@ impl Directory {
                     | libc::ENOTDIR
                     | libc::EROFS,
                 ) => Ok(()),
-                _ => Err(failure(self.kind(), error, doing, self.path())),
+                _ => Err(self.clearing(error)),
             },
         }
     }
+
+    fn clearing(&self, error: io::Error) -> crate::Error {
+        failure(self.kind(), error, "removing the objects", self.path())
+    }
 }
 
-fn is_ours(directory: RawFd, name: &CStr) -> bool {
-    let Ok(found) = system::stat_at(directory, name) else {
-        return false;
-    };
-    if found.st_mode & libc::S_IFMT != libc::S_IFREG {
+/// What an object of `len` bytes takes: whole pages, and one at least for its inode.
+pub(crate) fn footprint(len: u64) -> u64 {
+    len.max(1).next_multiple_of(4096)
+}
+
+fn is_file(found: &libc::stat) -> bool {
+    found.st_mode & libc::S_IFMT == libc::S_IFREG
+}
+
+fn is_ours(directory: RawFd, name: &CStr, found: &libc::stat) -> bool {
+    if !is_file(found) {
         return false;
     }
     let Ok(text) = name.to_str() else {
         return false;
     };
+    let temporary = text.strip_prefix(RESERVED_PREFIX);
     Key::is_fresh_form(text)
-        || text
-            .strip_prefix(RESERVED_PREFIX)
-            .is_some_and(Key::is_fresh_form)
+        || temporary.is_some_and(Key::is_fresh_form)
         || holds_frame(directory, name)
 }
 

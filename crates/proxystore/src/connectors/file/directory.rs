@@ -87,6 +87,14 @@ impl Directory {
             .map_err(|error| self.error(error, "looking for an object", key))
     }
 
+    /// Bytes of an object, or `None` if there is none.
+    pub(crate) fn len_of(&self, key: &Key) -> Result<Option<u64>> {
+        let name = self.name(key)?;
+        let found = self.look(|| system::stat_at(self.fd(), name.as_c_str()));
+        system::absent_is(found.map(|found| Some(found.st_size as u64)), None)
+            .map_err(|error| self.error(error, "looking for an object", key))
+    }
+
     /// Removes an object; false if there was none.
     pub(crate) fn remove(&self, key: &Key) -> Result<bool> {
         let name = self.name(key)?;

@@ -9,11 +9,13 @@ mod fetch;
 mod file_system;
 mod huge;
 mod publish;
-mod system;
+pub(crate) mod system;
 
 pub use file_system::FileSystem;
 
-pub(crate) use directory::Directory;
+pub(crate) use clear::{entries, footprint};
+pub(crate) use directory::{Directory, failure};
+pub(crate) use file_system::statistics;
 
 use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
 use std::fmt;

@@ -1,0 +1,278 @@
+//! Who is alive: every process that uses a session holds a POSIX record lock on its lock file.
+//!
+//! A record lock goes with its process, however that ends, and is not inherited: it is taken anew
+//! in a forked child. It also goes when the process closes *any* descriptor of the file, so there
+//! is one descriptor per session and process, in the table below, and nobody else opens such a
+//! file. Locks of open file descriptions would outlive their process in a forked child.
+
+use super::control::Control;
+use super::fork_lock::ForkLock;
+use crate::connectors::file::system;
+use std::ffi::CStr;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A session that this process holds.
+struct Entry {
+    /// Of the lock file.
+    path: PathBuf,
+    file: OwnedFd,
+    control: Arc<Control>,
+    /// Connectors that use it.
+    count: usize,
+    /// Made by this program: held until the process ends, whether a connector uses it or not.
+    own: bool,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: Vec<Entry>,
+    handles_forks: bool,
+}
+
+static TABLE: ForkLock<Table> = ForkLock::new(Table {
+    entries: Vec::new(),
+    handles_forks: false,
+});
+
+/// A share in this process's lock on a session.
+pub(super) struct Hold {
+    path: PathBuf,
+    control: Arc<Control>,
+}
+
+/// Why a session cannot be held.
+pub(super) enum Refusal {
+    /// Nobody held it, so it was swept, or is being swept now.
+    Gone,
+    System(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl Hold {
+    /// Makes a session's lock file and holds it, until the process ends. `Gone` if the name is
+    /// taken, or a sweeper was faster than the lock: then another name is to be tried.
+    pub(super) fn create(
+        directory: RawFd,
+        name: &CStr,
+        path: PathBuf,
+        limit: u64,
+        spill: Option<&Path>,
+    ) -> Result<Self, Refusal> {
+        let mut table = TABLE.lock();
+        table.handle_forks();
+        let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
+        let file = match system::open_at(directory, name, flags, 0o600) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Refusal::Gone);
+            }
+            other => other?,
+        };
+        if !share(file.as_raw_fd())? || system::stat(file.as_raw_fd())?.st_nlink == 0 {
+            return Err(Refusal::Gone);
+        }
+        let control = Control::create(file.as_fd(), limit, spill).inspect_err(|_| {
+            let _ = system::unlink_at(directory, name);
+        })?;
+        Ok(table.add(path, file, control, true))
+    }
+
+    /// Holds a session that is there.
+    pub(super) fn join(directory: RawFd, name: &CStr, path: PathBuf) -> Result<Self, Refusal> {
+        let mut table = TABLE.lock();
+        table.handle_forks();
+        if let Some(hold) = table.again(&path) {
+            return Ok(hold);
+        }
+        let file = match system::open_at(directory, name, libc::O_RDWR, 0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Refusal::Gone),
+            other => other?,
+        };
+        // Whoever sweeps takes the lock for itself first, and then removes the name.
+        if !share(file.as_raw_fd())? || system::stat(file.as_raw_fd())?.st_nlink == 0 {
+            return Err(Refusal::Gone);
+        }
+        let control = Control::open(file.as_fd())?;
+        Ok(table.add(path, file, control, false))
+    }
+
+    /// The session that this process, or the one it was forked from, made in a directory.
+    pub(super) fn own_in(directory: &Path) -> Option<Self> {
+        let mut table = TABLE.lock();
+        let path = table
+            .entries
+            .iter()
+            .find(|entry| entry.own && entry.path.parent() == Some(directory))
+            .map(|entry| entry.path.clone())?;
+        table.again(&path)
+    }
+
+    /// Of the lock file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut table = TABLE.lock();
+        let found = table
+            .entries
+            .iter()
+            .position(|entry| entry.path == self.path);
+        if let Some(at) = found {
+            let entry = &mut table.entries[at];
+            entry.count -= 1;
+            if entry.count == 0 && !entry.own {
+                // Closed under the lock: a join at the same time must open its own afterwards.
+                drop(table.entries.swap_remove(at));
+            }
+        }
+    }
+}
+
+impl Table {
+    fn add(&mut self, path: PathBuf, file: OwnedFd, control: Control, own: bool) -> Hold {
+        let control = Arc::new(control);
+        self.entries.push(Entry {
+            path: path.clone(),
+            file,
+            control: Arc::clone(&control),
+            count: 1,
+            own,
+        });
+        Hold { path, control }
+    }
+
+    fn again(&mut self, path: &Path) -> Option<Hold> {
+        let entry = self.entries.iter_mut().find(|entry| entry.path == path)?;
+        entry.count += 1;
+        Some(Hold {
+            path: entry.path.clone(),
+            control: Arc::clone(&entry.control),
+        })
+    }
+
+    fn handle_forks(&mut self) {
+        if !mem::replace(&mut self.handles_forks, true) {
+            // SAFETY: the handlers are functions of this library, which is never unloaded.
+            unsafe {
+                libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child));
+                libc::atexit(at_exit);
+            }
+        }
+    }
+}
+
+extern "C" fn before_fork() {
+    TABLE.take();
+}
+
+extern "C" fn after_fork() {
+    // SAFETY: taken in `before_fork` by this thread.
+    unsafe { TABLE.release() }
+}
+
+/// Only what is safe in a forked child: system calls, and reading what the fork copied.
+extern "C" fn in_child() {
+    // SAFETY: taken in `before_fork` by the thread that this process is a copy of; the borrow ends
+    // before the release.
+    unsafe {
+        for entry in &TABLE.value().entries {
+            // Refused only if every other holder died meanwhile and a sweeper came: then the
+            // objects are gone, and each use says so.
+            let _ = share(entry.file.as_raw_fd());
+        }
+        TABLE.release();
+    }
+}
+
+/// An orderly end of a program's last process leaves nothing for the next opener to sweep.
+extern "C" fn at_exit() {
+    let own: Vec<_> = {
+        let table = TABLE.lock();
+        let own = table.entries.iter().filter(|entry| entry.own);
+        own.filter(|entry| claim(entry.file.as_raw_fd()).unwrap_or(false))
+            .map(|entry| (entry.path.clone(), entry.control.spill_path()))
+            .collect()
+    };
+    for (path, spill) in own {
+        // The lock file first: whoever looks then sees a session that has ended.
+        let _ = std::fs::remove_file(&path);
+        super::sweep::remove_objects(&path, spill.as_deref());
+    }
+}
+
+/// Takes the session of a lock file away if no process holds it; gives where it spilled to.
+pub(super) fn take_if_dead(
+    directory: RawFd,
+    name: &CStr,
+    path: &Path,
+) -> io::Result<Option<Option<PathBuf>>> {
+    let table = TABLE.lock();
+    if table.entries.iter().any(|entry| entry.path == path) {
+        return Ok(None);
+    }
+    let file = system::open_at(directory, name, libc::O_RDWR, 0)?;
+    if !claim(file.as_raw_fd())? || system::stat(file.as_raw_fd())?.st_nlink == 0 {
+        return Ok(None);
+    }
+    let spill = Control::open(file.as_fd())
+        .ok()
+        .and_then(|control| control.spill_path());
+    system::unlink_at(directory, name)?;
+    Ok(Some(spill))
+}
+
+/// Looks at a session's counters without holding it.
+pub(super) fn inspect<R>(
+    directory: RawFd,
+    name: &CStr,
+    path: &Path,
+    look: impl FnOnce(&Control) -> R,
+) -> io::Result<R> {
+    let table = TABLE.lock();
+    if let Some(entry) = table.entries.iter().find(|entry| entry.path == path) {
+        return Ok(look(&entry.control));
+    }
+    // Opened and closed under the lock: no connector of this process holds it meanwhile.
+    let file = system::open_at(directory, name, libc::O_RDWR, 0)?;
+    Ok(look(&Control::open(file.as_fd())?))
+}
+
+/// Holds beside others; false if somebody has claimed the file.
+fn share(file: RawFd) -> io::Result<bool> {
+    record_lock(file, libc::F_RDLCK)
+}
+
+/// Holds alone; false if another process holds it too.
+fn claim(file: RawFd) -> io::Result<bool> {
+    record_lock(file, libc::F_WRLCK)
+}
+
+fn record_lock(file: RawFd, kind: libc::c_int) -> io::Result<bool> {
+    // SAFETY: all fields of `flock` are numbers; zero means the whole file.
+    let mut lock: libc::flock = unsafe { mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: `lock` is a whole `flock`.
+    match system::retry(|| unsafe { libc::fcntl(file, libc::F_SETLK, &raw const lock) }) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
