@@ -106,6 +106,19 @@ impl Encoded {
         }
     }
 
+    /// Makes some bytes the whole stream.
+    pub(super) fn set_stream(&mut self, bytes: Vec<u8>) {
+        let len = bytes.len();
+        self.own = SmallVec::from_vec(bytes);
+        self.stream.clear();
+        self.stream.push(Piece::Own { start: 0, len });
+    }
+
+    /// How many buffers there are so far.
+    pub(super) fn buffer_count(&self) -> usize {
+        self.buffers.len()
+    }
+
     /// Adds a copy of some bytes to the stream.
     pub(super) fn copy_to_stream(&mut self, bytes: &[u8]) {
         let start = self.own.len();

@@ -12,6 +12,7 @@ mod modules;
 mod ndarray;
 mod pickle;
 mod text;
+mod tree;
 
 pub(crate) use encoded::Encoded;
 #[allow(unused_imports, reason = "used by the store")]
@@ -40,6 +41,9 @@ pub(crate) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Encoded> {
         return Ok(encoded);
     }
     if let Some(encoded) = ndarray::encode(obj)? {
+        return Ok(encoded);
+    }
+    if let Some(encoded) = tree::encode(obj)? {
         return Ok(encoded);
     }
     pickle::encode(obj)
@@ -79,6 +83,7 @@ fn decode_source<'py>(py: Python<'py>, source: &Source) -> PyResult<Bound<'py, P
             Codec::Bytes => return text::decode_bytes(py, &frame),
             Codec::Str => return text::decode_str(py, frame.buffer(0)),
             Codec::Ndarray => return ndarray::decode(py, &frame, &source),
+            Codec::MessagePack => return tree::decode(py, &frame, &source),
             Codec::Foreign => source = source.slice(frame.buffer_ranges()[0].clone()),
             codec => {
                 return Err(to_python(

@@ -16,7 +16,7 @@ use std::ops::Range;
 /// reference.
 const KEEP_FROM: usize = 16 << 10;
 /// A buffer shorter than this stays in the stream, which keeps the table of buffers short.
-const OUT_OF_BAND_FROM: usize = 512;
+pub(super) const OUT_OF_BAND_FROM: usize = 512;
 
 /// Takes what a pickler writes.
 #[pyclass(module = "proxystore._core")]

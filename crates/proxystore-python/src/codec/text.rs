@@ -125,7 +125,11 @@ pub(super) fn new_bytes(
     }
 }
 
-fn copy_to_bytearray<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+/// A copy as `bytearray`.
+pub(super) fn copy_to_bytearray<'py>(
+    py: Python<'py>,
+    content: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: as in `new_bytes`.
     unsafe {
         let array = ffi::PyByteArray_FromStringAndSize(std::ptr::null(), content.len() as isize);
