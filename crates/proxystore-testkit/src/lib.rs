@@ -21,7 +21,9 @@
 mod clauses;
 mod content;
 mod fault;
+mod redis_server;
 mod suite;
 
 pub use fault::{Call, Fault, FaultConnector};
+pub use redis_server::RedisServer;
 pub use suite::{Report, Trial, run, run_trial, trials};

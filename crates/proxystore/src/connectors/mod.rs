@@ -5,5 +5,7 @@
 pub mod file;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "shared-memory")]
 pub mod shared_memory;

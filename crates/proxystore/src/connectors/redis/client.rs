@@ -1,0 +1,150 @@
+//! Calls over pooled connections: retried where that helps, failures turned into errors.
+
+use super::config::RedisConfig;
+use super::connection::{Connection, Failure};
+use super::pool::Pool;
+use crate::{Error, ErrorKind, Result};
+use std::io;
+
+/// A server as one process after the other uses it.
+#[derive(Debug)]
+pub(super) struct Client {
+    config: RedisConfig,
+    pool: Pool,
+}
+
+impl Client {
+    pub(super) fn new(config: RedisConfig) -> Self {
+        Self {
+            config,
+            pool: Pool::new(),
+        }
+    }
+
+    pub(super) fn config(&self) -> &RedisConfig {
+        &self.config
+    }
+
+    /// Runs `work` on a connection of its own. `work` must be fit to run twice: if the connection
+    /// turns out to be broken (the server was restarted, say), it runs once more on a fresh one.
+    pub(super) fn call<T>(
+        &self,
+        mut work: impl FnMut(&mut Connection) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let mut connection = match self.pool.take() {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        let mut result = work(&mut connection);
+        if let Err(Failure::Broken(error)) = &result
+            && !is_timeout(error)
+        {
+            // What broke this one has broken the idle ones as well.
+            self.pool.clear();
+            connection = self.open()?;
+            result = work(&mut connection);
+        }
+        if connection.is_reusable() {
+            self.pool.give(connection);
+        }
+        result.map_err(|failure| self.error(failure))
+    }
+
+    /// Closes what is idle.
+    pub(super) fn close(&self) {
+        self.pool.clear();
+    }
+
+    fn open(&self) -> Result<Box<Connection>> {
+        let opened = Connection::open(&self.config).map(Box::new);
+        opened.map_err(|failure| match failure {
+            Failure::Broken(error) => self.unreachable(error),
+            failure => self.error(failure),
+        })
+    }
+
+    fn unreachable(&self, error: io::Error) -> Error {
+        let (place, advice) = (self.config.place(), self.config.advice());
+        let kind = match ErrorKind::of_io(&error) {
+            ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+            _ => ErrorKind::Unreachable,
+        };
+        let message = if is_timeout(&error) {
+            let limit = self.config.connect_timeout.as_secs_f64();
+            format!("no connection to {place} within {limit} s; {advice}")
+        } else {
+            format!("cannot connect to {place}; {advice}")
+        };
+        Error::new(kind, message)
+            .with_connector("redis")
+            .with_source(error)
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        let place = self.config.place();
+        let error = match failure {
+            Failure::Broken(error) if is_timeout(&error) => {
+                let limit = self.config.timeout.as_secs_f64();
+                let message = format!("{place} sent nothing for {limit} s (`timeout`)");
+                Error::new(ErrorKind::Timeout, message)
+            }
+            Failure::Broken(error) => {
+                let message = format!("the connection to {place} broke");
+                Error::new(ErrorKind::Unreachable, message).with_source(error)
+            }
+            Failure::Protocol(what) => Error::new(ErrorKind::Io, format!("{place}: {what}")),
+            Failure::Server(words) => {
+                let (kind, advice) = meaning(&words);
+                Error::new(kind, format!("{place} refused: {words}{advice}"))
+            }
+        };
+        error.with_connector("redis")
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
+}
+
+/// What a server's refusal stands for, and what to do about it.
+fn meaning(words: &str) -> (ErrorKind, &'static str) {
+    let code = words.split(' ').next().unwrap_or_default();
+    match code {
+        "NOAUTH" => (
+            ErrorKind::PermissionDenied,
+            "; give `password`, and `username` if it has users",
+        ),
+        "WRONGPASS" | "NOPERM" | "DENIED" => (ErrorKind::PermissionDenied, ""),
+        "READONLY" => (
+            ErrorKind::PermissionDenied,
+            "; this is a replica: use the address of its master",
+        ),
+        "OOM" => (
+            ErrorKind::Full,
+            "; raise `maxmemory` in its configuration or evict objects",
+        ),
+        "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" => {
+            (ErrorKind::Unreachable, "")
+        }
+        "MOVED" | "ASK" | "CROSSSLOT" => (
+            ErrorKind::Unsupported,
+            "; Redis Cluster is not supported: use a server that is not part of one",
+        ),
+        "WRONGTYPE" => (
+            ErrorKind::InvalidKey,
+            "; something else than an object is kept under this key",
+        ),
+        _ if words.contains("max number of clients") => (
+            ErrorKind::Unreachable,
+            "; raise `maxclients` in its configuration",
+        ),
+        _ if words.contains("AUTH") || words.contains("invalid password") => {
+            (ErrorKind::PermissionDenied, "")
+        }
+        _ if words.contains("DB index") => (ErrorKind::InvalidConfig, " (`db`)"),
+        _ => (ErrorKind::Io, ""),
+    }
+}

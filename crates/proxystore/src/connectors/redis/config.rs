@@ -1,0 +1,243 @@
+//! Where the server is and how it is used.
+
+use crate::{Error, ErrorKind, Result};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How to reach a server, and which of its keys are ours. `Debug` hides the password.
+///
+/// ```
+/// use proxystore::connectors::redis::RedisConfig;
+///
+/// let config = RedisConfig {
+///     host: "cache.example.org".to_owned(),
+///     password: Some("secret".to_owned()),
+///     ..RedisConfig::default()
+/// };
+/// assert_eq!(config.port, 6379);
+/// assert!(!format!("{config:?}").contains("secret"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// Name or address of the server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Socket of a server on this machine, used instead of host and port.
+    pub unix_socket: Option<PathBuf>,
+    /// User of the server's access control; the default user if there is none.
+    pub username: Option<String>,
+    /// Password of the user.
+    pub password: Option<String>,
+    /// Number of the database.
+    pub db: u32,
+    /// What [`close`](crate::Connector::close) does when its caller leaves the choice to the
+    /// configuration.
+    pub clear_on_close: bool,
+    /// Longest time for making a connection, the look-up of the name included.
+    pub connect_timeout: Duration,
+    /// Longest time without any byte sent or received.
+    pub timeout: Duration,
+    /// What our keys begin with, before a `:`. Connectors with the same namespace share their
+    /// objects.
+    pub namespace: String,
+    /// Also look for keys without the namespace, as ProxyStore 1.x wrote them: `get`, `exists` and
+    /// `evict` find them; what is put is always put under the namespace.
+    pub bare_keys: bool,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 6379,
+            unix_socket: None,
+            username: None,
+            password: None,
+            db: 0,
+            clear_on_close: false,
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+            namespace: "proxystore".to_owned(),
+            bare_keys: false,
+        }
+    }
+}
+
+/// Where to connect to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Address<'a> {
+    Tcp(&'a str, u16),
+    Unix(&'a Path),
+}
+
+impl RedisConfig {
+    pub(super) fn address(&self) -> Address<'_> {
+        match &self.unix_socket {
+            Some(path) => Address::Unix(path),
+            None => Address::Tcp(&self.host, self.port),
+        }
+    }
+
+    /// The place as a URL, without user and password.
+    pub(super) fn place(&self) -> String {
+        let db = self.db;
+        match self.address() {
+            Address::Tcp(host, port) if host.contains(':') => {
+                format!("redis://[{host}]:{port}/{db}")
+            }
+            Address::Tcp(host, port) => format!("redis://{host}:{port}/{db}"),
+            Address::Unix(path) => format!("redis+unix://{}?db={db}", path.display()),
+        }
+    }
+
+    /// What all our keys begin with.
+    pub(super) fn prefix(&self) -> String {
+        format!("{}:", self.namespace)
+    }
+
+    /// How a person would try whether the server answers.
+    pub(super) fn advice(&self) -> String {
+        match self.address() {
+            Address::Tcp(host, port) => {
+                format!("is redis-server running there? Try: redis-cli -h {host} -p {port} ping")
+            }
+            Address::Unix(path) => format!(
+                "is redis-server running with this `unixsocket`? Try: redis-cli -s {} ping",
+                path.display()
+            ),
+        }
+    }
+
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`], with the name of the field.
+    pub(super) fn check(&self) -> Result<()> {
+        let wrong = |why: &str| {
+            Err(Error::new(ErrorKind::InvalidConfig, why.to_owned()).with_connector("redis"))
+        };
+        if self.host.is_empty() && self.unix_socket.is_none() {
+            return wrong("`host` is empty; give a name or an address, or `unix_socket`");
+        }
+        if self.port == 0 && self.unix_socket.is_none() {
+            return wrong("`port` is 0; Redis listens on 6379 by default");
+        }
+        if self.connect_timeout.is_zero() {
+            return wrong("`connect_timeout` must be more than 0 seconds");
+        }
+        if self.timeout.is_zero() {
+            return wrong("`timeout` must be more than 0 seconds");
+        }
+        if self.username.is_some() && self.password.is_none() {
+            return wrong("`username` needs a `password`");
+        }
+        if self.namespace.contains(':') {
+            // So that no namespace's keys lie within another's.
+            return wrong("`namespace` must not contain ':', which ends it in each key");
+        }
+        if self.namespace.is_empty() {
+            return wrong(
+                "`namespace` is empty, so that our keys could not be told from others'; to read \
+                 the keys of ProxyStore 1.x, set `bare_keys`",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("unix_socket", &self.unix_socket)
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("db", &self.db)
+            .field("clear_on_close", &self.clear_on_close)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("namespace", &self.namespace)
+            .field("bare_keys", &self.bare_keys)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let good = RedisConfig::default();
+        assert!(good.check().is_ok());
+        let wrong = [
+            (
+                "host",
+                RedisConfig {
+                    host: String::new(),
+                    ..good.clone()
+                },
+            ),
+            (
+                "port",
+                RedisConfig {
+                    port: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "connect_timeout",
+                RedisConfig {
+                    connect_timeout: Duration::ZERO,
+                    ..good.clone()
+                },
+            ),
+            (
+                "timeout",
+                RedisConfig {
+                    timeout: Duration::ZERO,
+                    ..good.clone()
+                },
+            ),
+            (
+                "username",
+                RedisConfig {
+                    username: Some("me".into()),
+                    ..good.clone()
+                },
+            ),
+            (
+                "namespace",
+                RedisConfig {
+                    namespace: String::new(),
+                    ..good.clone()
+                },
+            ),
+            (
+                "namespace",
+                RedisConfig {
+                    namespace: "a:b".into(),
+                    ..good
+                },
+            ),
+        ];
+        for (field, config) in wrong {
+            let error = config.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+            assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_password_does_not_print() {
+        let config = RedisConfig {
+            username: Some("me".into()),
+            password: Some("hunter2".into()),
+            ..RedisConfig::default()
+        };
+        for text in [format!("{config:?}"), config.place(), config.advice()] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! One socket to a server: commands out, replies in.
+
+use super::config::{Address, RedisConfig};
+use super::protocol::{Commands, Head};
+use crate::blob::Buffer;
+use crate::fork;
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// Bytes that are received ahead. A whole small reply fits.
+const AHEAD: usize = 16 << 10;
+/// A line of a reply is shorter than this.
+const LONGEST_LINE: usize = 8 << 10;
+
+/// What went wrong in a call.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection is of no more use.
+    Broken(io::Error),
+    /// The server's own words.
+    Server(String),
+    /// What came is not what was asked for.
+    Protocol(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+pub(super) struct Connection {
+    stream: Stream,
+    generation: u64,
+    ahead: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Replies still to come. A connection that is given back owes none.
+    owed: usize,
+    /// Nothing unexpected has come.
+    sound: bool,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Connection {
+    /// Connects, and introduces itself, within the connect timeout.
+    pub(super) fn open(config: &RedisConfig) -> Result<Self, Failure> {
+        let deadline = Instant::now() + config.connect_timeout;
+        let stream = Stream::connect(&config.address(), deadline)?;
+        let mut connection = Self {
+            stream,
+            generation: fork::generation(),
+            ahead: vec![0; AHEAD].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            owed: 0,
+            sound: true,
+        };
+        connection.stream.set_timeout(remaining(deadline)?)?;
+        connection.introduce(config)?;
+        connection.stream.set_timeout(config.timeout)?;
+        Ok(connection)
+    }
+
+    fn introduce(&mut self, config: &RedisConfig) -> Result<(), Failure> {
+        let mut commands = Commands::new();
+        if let Some(password) = &config.password {
+            match &config.username {
+                Some(user) => commands.push(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
+                None => commands.push(&[b"AUTH", password.as_bytes()]),
+            }
+        }
+        if config.db != 0 {
+            commands.push(&[b"SELECT", config.db.to_string().as_bytes()]);
+        }
+        if commands.count() == 0 {
+            return Ok(());
+        }
+        self.send(&commands)?;
+        for _ in 0..commands.count() {
+            self.ok()?;
+        }
+        Ok(())
+    }
+
+    /// Whether it can serve the next call, in this process.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.sound && self.owed == 0 && self.start == self.end && self.is_ours()
+    }
+
+    /// Whether this process opened it: a socket from before a fork is the parent's.
+    pub(super) fn is_ours(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
+    /// Sends commands; their replies are to be read in order.
+    pub(super) fn send(&mut self, commands: &Commands<'_>) -> Result<(), Failure> {
+        self.owed += commands.count();
+        let mut slices = commands.slices();
+        let mut rest = &mut slices[..];
+        while !rest.is_empty() {
+            let sent = match send_vectored(self.stream.as_raw_fd(), rest) {
+                Ok(sent) => sent,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.broken(error)),
+            };
+            IoSlice::advance_slices(&mut rest, sent);
+        }
+        Ok(())
+    }
+
+    /// Reads the first line of a reply. What the server refuses is a failure.
+    pub(super) fn head(&mut self) -> Result<Head, Failure> {
+        self.owed -= 1;
+        match self.line()? {
+            Head::Error(words) => Err(Failure::Server(words)),
+            head => Ok(head),
+        }
+    }
+
+    /// A reply that should be `OK` or the like.
+    pub(super) fn ok(&mut self) -> Result<(), Failure> {
+        match self.head()? {
+            Head::Simple(_) => Ok(()),
+            head => Err(self.unexpected(&head)),
+        }
+    }
+
+    /// A reply that should be a number.
+    pub(super) fn integer(&mut self) -> Result<i64, Failure> {
+        match self.head()? {
+            Head::Integer(number) => Ok(number),
+            head => Err(self.unexpected(&head)),
+        }
+    }
+
+    /// A reply that should be a value or nothing.
+    pub(super) fn bulk(&mut self) -> Result<Option<Buffer>, Failure> {
+        let head = self.head()?;
+        self.bulk_after(&head)
+    }
+
+    /// A reply that should be a list: its length. Its items are then owed as well.
+    pub(super) fn array(&mut self) -> Result<usize, Failure> {
+        match self.head()? {
+            Head::Array(Some(len)) => {
+                self.owed += len;
+                Ok(len)
+            }
+            head => Err(self.unexpected(&head)),
+        }
+    }
+
+    /// A reply that should be a value of exactly this length, or nothing. `false` for nothing.
+    pub(super) fn bulk_into(&mut self, target: &mut [u8]) -> Result<bool, Failure> {
+        match self.head()? {
+            Head::Bulk(None) => Ok(false),
+            Head::Bulk(Some(len)) if len == target.len() => {
+                self.body(target)?;
+                Ok(true)
+            }
+            head => Err(self.unexpected(&head)),
+        }
+    }
+
+    /// Reads and forgets every reply that is owed.
+    pub(super) fn drain(&mut self) -> Result<(), Failure> {
+        while self.owed > 0 {
+            match self.head() {
+                Err(Failure::Server(_)) | Ok(Head::Simple(_) | Head::Integer(_)) => {}
+                Ok(Head::Array(len)) => self.owed += len.unwrap_or(0),
+                Ok(head) => drop(self.bulk_after(&head)?),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer to `EXEC`: one result for each command between, read by `read`.
+    pub(super) fn transaction<T>(
+        &mut self,
+        queued: usize,
+        read: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.ok()?; // MULTI
+        let mut refused = None;
+        for _ in 0..queued {
+            match self.ok() {
+                Ok(()) => {}
+                // `EXEC` answers too, so that the connection stays of use.
+                Err(failure @ Failure::Server(_)) => refused = refused.or(Some(failure)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let len = match (self.array(), refused) {
+            (_, Some(failure)) => return Err(failure),
+            (len, None) => len?,
+        };
+        if len != queued {
+            return Err(self.unexpected(&Head::Array(Some(len))));
+        }
+        read(self)
+    }
+
+    fn bulk_after(&mut self, head: &Head) -> Result<Option<Buffer>, Failure> {
+        match head {
+            Head::Bulk(None) => Ok(None),
+            Head::Bulk(Some(len)) => {
+                let mut buffer = Buffer::with_len(*len);
+                self.body(&mut buffer)?;
+                Ok(Some(buffer))
+            }
+            head => Err(self.unexpected(head)),
+        }
+    }
+
+    fn line(&mut self) -> Result<Head, Failure> {
+        let mut searched = 0;
+        loop {
+            let waiting = &self.ahead[self.start..self.end];
+            if let Some(at) = waiting[searched..].iter().position(|byte| *byte == b'\n') {
+                let line = &waiting[..searched + at];
+                let head = line.strip_suffix(b"\r").and_then(Head::parse);
+                let text = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
+                self.start += searched + at + 1;
+                return head.ok_or_else(|| self.not_redis(&text));
+            }
+            searched = waiting.len();
+            if searched >= LONGEST_LINE {
+                return Err(self.not_redis("a line without end"));
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Receives more than there is.
+    fn fill(&mut self) -> Result<(), Failure> {
+        if self.start > 0 {
+            self.ahead.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let got = self
+            .stream
+            .receive(&mut [IoSliceMut::new(&mut self.ahead[self.end..])]);
+        self.end += got.map_err(|error| self.broken(error))?;
+        Ok(())
+    }
+
+    /// Receives a value straight into place; what comes after it goes into `ahead`.
+    fn body(&mut self, target: &mut [u8]) -> Result<(), Failure> {
+        let mut filled = target.len().min(self.end - self.start);
+        target[..filled].copy_from_slice(&self.ahead[self.start..self.start + filled]);
+        self.start += filled;
+        while filled < target.len() {
+            // Nothing is ahead now.
+            (self.start, self.end) = (0, 0);
+            let rest = &mut target[filled..];
+            let wanted = rest.len();
+            let mut parts = [IoSliceMut::new(rest), IoSliceMut::new(&mut self.ahead)];
+            let got = self.stream.receive(&mut parts);
+            let got = got.map_err(|error| self.broken(error))?;
+            filled += got.min(wanted);
+            self.end = got.saturating_sub(wanted);
+        }
+        while self.end - self.start < 2 {
+            self.fill()?;
+        }
+        if &self.ahead[self.start..self.start + 2] != b"\r\n" {
+            return Err(self.not_redis("a value without end"));
+        }
+        self.start += 2;
+        Ok(())
+    }
+
+    fn broken(&mut self, error: io::Error) -> Failure {
+        self.sound = false;
+        Failure::Broken(error)
+    }
+
+    fn not_redis(&mut self, text: &str) -> Failure {
+        self.sound = false;
+        Failure::Protocol(format!(
+            "what answers there does not speak Redis's protocol: it said {text:?}"
+        ))
+    }
+
+    fn unexpected(&mut self, head: &Head) -> Failure {
+        self.sound = false;
+        Failure::Protocol(format!(
+            "an answer that does not fit the question: {head:?}"
+        ))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("socket", &self.stream.as_raw_fd())
+            .field("owed", &self.owed)
+            .finish_non_exhaustive()
+    }
+}
+
+fn remaining(deadline: Instant) -> io::Result<Duration> {
+    let rest = deadline.saturating_duration_since(Instant::now());
+    if rest.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(rest)
+}
+
+impl Stream {
+    fn connect(address: &Address<'_>, deadline: Instant) -> io::Result<Self> {
+        match address {
+            Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
+            Address::Tcp(host, port) => {
+                let mut last = io::Error::other("the name stands for no address");
+                for address in resolve(host, *port, deadline)? {
+                    match TcpStream::connect_timeout(&address, remaining(deadline)?) {
+                        Ok(stream) => {
+                            // A command is sent whole; it must not wait for company.
+                            stream.set_nodelay(true)?;
+                            keep_alive(stream.as_raw_fd());
+                            return Ok(Self::Tcp(stream));
+                        }
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+        }
+    }
+
+    /// Receives at least one byte.
+    fn receive(&mut self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        loop {
+            let got = match self {
+                Self::Tcp(stream) => stream.read_vectored(parts),
+                Self::Unix(stream) => stream.read_vectored(parts),
+            };
+            match got {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                got => return got,
+            }
+        }
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+/// The addresses of a host. Names are looked up on a thread of their own: the system's resolver
+/// has no time limit.
+fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let name = host.to_owned();
+    let (found, wait) = std::sync::mpsc::channel();
+    std::thread::Builder::new()
+        .name("proxystore-resolve".to_owned())
+        .spawn(move || {
+            let addresses = (name.as_str(), port).to_socket_addrs();
+            let _ = found.send(addresses.map(Iterator::collect));
+        })?;
+    wait.recv_timeout(remaining(deadline)?)
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Lets the system notice a peer that has gone without a word. Best effort.
+fn keep_alive(socket: RawFd) {
+    let on: libc::c_int = 1;
+    // SAFETY: the option is an int, and lives through the call.
+    unsafe {
+        libc::setsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_KEEPALIVE,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+}
+
+/// `writev` that never raises `SIGPIPE`, whatever the program around us does with that signal.
+fn send_vectored(socket: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// The system takes no more pieces at once.
+    const MOST: usize = 1024;
+    // SAFETY: a message header of zeros is a valid one.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // `IoSlice` has the layout of `iovec`; the system only reads through the pointer.
+    message.msg_iov = slices.as_ptr().cast_mut().cast();
+    message.msg_iovlen = slices.len().min(MOST) as _;
+    // SAFETY: `message` describes slices that live through the call.
+    let sent = unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(sent as usize)
+    }
+}

@@ -1,0 +1,352 @@
+//! What is done on one connection, to the keys of one namespace.
+
+use super::chunks::{ChunkHead, Cutter, HEAD_LEN, ORPHANS_LIVE, WINDOW, needs_chunks};
+use super::connection::{Connection, Failure};
+use super::protocol::Commands;
+use crate::blob::Buffer;
+use crate::{Key, Payload};
+
+/// Reads of an object that was replaced under the reader, before that is an error.
+const ATTEMPTS: usize = 8;
+/// Keys that one command removes at most: a server works on one command at a time.
+const MANY: usize = 1024;
+
+/// The keys of one namespace.
+#[derive(Debug)]
+pub(super) struct Keyspace {
+    prefix: String,
+}
+
+impl Keyspace {
+    pub(super) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    /// The server's key.
+    pub(super) fn name(&self, key: &Key) -> Vec<u8> {
+        [self.prefix.as_bytes(), key.as_str().as_bytes()].concat()
+    }
+
+    /// Sends the chunks of a value. They expire unless [`publish`](Self::publish) follows.
+    fn send_chunks(
+        &self,
+        connection: &mut Connection,
+        payload: &Payload<'_>,
+        head: &ChunkHead,
+    ) -> Result<(), Failure> {
+        let mut cutter = Cutter::new(payload);
+        let (mut sent, mut answered) = (0, 0);
+        while answered < head.count() {
+            if sent < head.count() && sent - answered < WINDOW {
+                let (pieces, len) = cutter.next_chunk(head.chunk_len);
+                let mut commands = Commands::new();
+                commands.begin(5);
+                commands.argument(b"SET");
+                commands.argument(&head.name(&self.prefix, sent));
+                commands.value(pieces.into_iter(), len);
+                commands.argument(b"EX");
+                commands.argument(ORPHANS_LIVE);
+                connection.send(&commands)?;
+                sent += 1;
+            } else {
+                connection.ok()?;
+                answered += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sent chunks visible under a key, at once, and returns what was there before.
+    fn publish(
+        &self,
+        connection: &mut Connection,
+        name: &[u8],
+        head: &ChunkHead,
+    ) -> Result<Option<ChunkHead>, Failure> {
+        let mut commands = Commands::of(&[b"MULTI"]);
+        for index in 0..head.count() {
+            commands.push(&[b"PERSIST", &head.name(&self.prefix, index)]);
+        }
+        commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
+        commands.push(&[b"SET", name, &head.to_bytes()]);
+        commands.push(&[b"EXEC"]);
+        connection.send(&commands)?;
+        connection.transaction(head.count() + 2, |connection| {
+            let mut kept = 0;
+            for _ in 0..head.count() {
+                kept += connection.integer()?;
+            }
+            let old = connection.bulk()?;
+            connection.ok()?;
+            if kept == head.count() as i64 {
+                Ok(old.and_then(|old| ChunkHead::parse(&old)))
+            } else {
+                Err(Failure::Server(
+                    "OOM part of the object was evicted while the rest was sent".to_owned(),
+                ))
+            }
+        })
+    }
+
+    /// Removes the chunks of a value whose head is gone.
+    fn remove_chunks(&self, connection: &mut Connection, head: &ChunkHead) -> Result<(), Failure> {
+        let names: Vec<_> = (0..head.count())
+            .map(|index| head.name(&self.prefix, index))
+            .collect();
+        unlink(connection, &names)
+    }
+
+    /// Stores a value that has to be cut. Failing, it leaves nothing behind if it can.
+    pub(super) fn set_chunked(
+        &self,
+        connection: &mut Connection,
+        name: &[u8],
+        payload: &Payload<'_>,
+    ) -> Result<(), Failure> {
+        let head = ChunkHead::fresh(payload.len());
+        let sent = self.send_chunks(connection, payload, &head);
+        let published = sent.and_then(|()| self.publish(connection, name, &head));
+        match published {
+            Ok(Some(old)) => self.remove_chunks(connection, &old),
+            Ok(None) => Ok(()),
+            Err(failure) => {
+                // On a broken connection nothing can be done; the chunks expire.
+                if matches!(failure, Failure::Server(_)) {
+                    let _ = self.abandon(connection, name, &head);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// After a refusal: removes the chunks, and the head if it came to be. Best effort.
+    fn abandon(
+        &self,
+        connection: &mut Connection,
+        name: &[u8],
+        head: &ChunkHead,
+    ) -> Result<(), Failure> {
+        connection.drain()?;
+        connection.send(&Commands::of(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]))?;
+        let there = connection.bulk()?;
+        if there.is_some_and(|there| there[..] == head.to_bytes()) {
+            unlink(connection, &[name.to_vec()])?;
+        }
+        self.remove_chunks(connection, head)
+    }
+
+    /// Stores under a key that nobody else knows yet.
+    pub(super) fn set_fresh(
+        &self,
+        connection: &mut Connection,
+        name: &[u8],
+        payload: &Payload<'_>,
+    ) -> Result<(), Failure> {
+        if needs_chunks(payload) {
+            return self.set_chunked(connection, name, payload);
+        }
+        let mut commands = Commands::new();
+        push_set(&mut commands, name, payload);
+        connection.send(&commands)?;
+        connection.ok()
+    }
+
+    /// Stores under a key that may hold something already.
+    pub(super) fn replace(
+        &self,
+        connection: &mut Connection,
+        name: &[u8],
+        payload: &Payload<'_>,
+    ) -> Result<(), Failure> {
+        if needs_chunks(payload) {
+            return self.set_chunked(connection, name, payload);
+        }
+        let mut commands = Commands::of(&[b"MULTI"]);
+        commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
+        push_set(&mut commands, name, payload);
+        commands.push(&[b"EXEC"]);
+        connection.send(&commands)?;
+        let old = connection.transaction(2, |connection| {
+            let old = connection.bulk()?;
+            connection.ok()?;
+            Ok(old)
+        })?;
+        match old.and_then(|old| ChunkHead::parse(&old)) {
+            Some(old) => self.remove_chunks(connection, &old),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads what stands under a server's key, together with its chunks.
+    pub(super) fn read(
+        &self,
+        connection: &mut Connection,
+        name: &[u8],
+    ) -> Result<Option<Buffer>, Failure> {
+        connection.send(&Commands::of(&[b"GET", name]))?;
+        let Some(value) = connection.bulk()? else {
+            return Ok(None);
+        };
+        match ChunkHead::parse(&value) {
+            None => Ok(Some(value)),
+            Some(head) => self.read_chunks(connection, name, head),
+        }
+    }
+
+    /// Joins the chunks of a head in one buffer. If they go meanwhile, what has come in their
+    /// place is read.
+    pub(super) fn read_chunks(
+        &self,
+        connection: &mut Connection,
+        name: &[u8],
+        mut head: ChunkHead,
+    ) -> Result<Option<Buffer>, Failure> {
+        for _ in 0..ATTEMPTS {
+            let mut buffer = Buffer::with_len(head.len);
+            let Some(missing) = self.fill_from_chunks(connection, &head, &mut buffer)? else {
+                return Ok(Some(buffer));
+            };
+            connection.send(&Commands::of(&[b"GET", name]))?;
+            let Some(value) = connection.bulk()? else {
+                return Ok(None);
+            };
+            match ChunkHead::parse(&value) {
+                None => return Ok(Some(value)),
+                Some(same) if same == head => {
+                    return Err(Failure::Protocol(format!(
+                        "chunk {missing} of {} is missing: was it evicted by the server \
+                         (`maxmemory-policy`), or removed by hand?",
+                        head.count()
+                    )));
+                }
+                Some(other) => head = other,
+            }
+        }
+        Err(Failure::Protocol(format!(
+            "the object was replaced {ATTEMPTS} times while it was read"
+        )))
+    }
+
+    /// Receives every chunk into its place. Gives the first one that is missing.
+    fn fill_from_chunks(
+        &self,
+        connection: &mut Connection,
+        head: &ChunkHead,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>, Failure> {
+        let mut missing = None;
+        let mut requested = 0;
+        for (index, place) in buffer.chunks_mut(head.chunk_len).enumerate() {
+            let wanted = (index + WINDOW).min(head.count());
+            if missing.is_none() && requested < wanted {
+                let mut commands = Commands::new();
+                for next in requested..wanted {
+                    commands.push(&[b"GET", &head.name(&self.prefix, next)]);
+                }
+                connection.send(&commands)?;
+                requested = wanted;
+            }
+            if index >= requested {
+                break;
+            }
+            if !connection.bulk_into(place)? {
+                missing = missing.or(Some(index));
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Removes server's keys with the chunks that they are heads of.
+    pub(super) fn remove(
+        &self,
+        connection: &mut Connection,
+        names: &[Vec<u8>],
+    ) -> Result<(), Failure> {
+        for names in names.chunks(MANY) {
+            let mut commands = Commands::of(&[b"MULTI"]);
+            for name in names {
+                commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
+            }
+            push_unlink(&mut commands, names);
+            commands.push(&[b"EXEC"]);
+            connection.send(&commands)?;
+            let heads = connection.transaction(names.len() + 1, |connection| {
+                let mut heads = Vec::new();
+                for _ in names {
+                    let value = connection.bulk()?;
+                    heads.extend(value.and_then(|value| ChunkHead::parse(&value)));
+                }
+                connection.integer()?;
+                Ok(heads)
+            })?;
+            for head in &heads {
+                self.remove_chunks(connection, head)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes every key of the namespace.
+    pub(super) fn clear(&self, connection: &mut Connection) -> Result<(), Failure> {
+        let pattern = [&glob_escaped(self.prefix.as_bytes())[..], b"*"].concat();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let scan: &[&[u8]] = &[b"SCAN", &cursor, b"MATCH", &pattern, b"COUNT", b"1000"];
+            connection.send(&Commands::of(scan))?;
+            if connection.array()? != 2 {
+                return Err(Failure::Protocol("an odd answer to SCAN".to_owned()));
+            }
+            cursor = connection
+                .bulk()?
+                .map(|next| next.to_vec())
+                .unwrap_or_default();
+            let mut found = Vec::new();
+            for _ in 0..connection.array()? {
+                found.extend(connection.bulk()?.map(|name| name.to_vec()));
+            }
+            unlink(connection, &found)?;
+            if cursor == b"0" {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Offset of the last byte that a head may have, and one more: a longer value is no head.
+const LAST_OF_HEAD: &[u8] = b"56";
+const _: () = assert!(HEAD_LEN == 56);
+
+fn push_set<'a>(commands: &mut Commands<'a>, name: &[u8], payload: &Payload<'a>) {
+    commands.begin(3);
+    commands.argument(b"SET");
+    commands.argument(name);
+    commands.value(payload.pieces().iter().copied(), payload.len());
+}
+
+fn push_unlink(commands: &mut Commands<'_>, names: &[Vec<u8>]) {
+    commands.begin(1 + names.len());
+    commands.argument(b"UNLINK");
+    names.iter().for_each(|name| commands.argument(name));
+}
+
+fn unlink(connection: &mut Connection, names: &[Vec<u8>]) -> Result<(), Failure> {
+    for names in names.chunks(MANY) {
+        let mut commands = Commands::new();
+        push_unlink(&mut commands, names);
+        connection.send(&commands)?;
+        connection.integer()?;
+    }
+    Ok(())
+}
+
+/// Takes their meaning from the characters that are special in a pattern.
+fn glob_escaped(text: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len());
+    for byte in text {
+        if b"*?[]\\^".contains(byte) {
+            escaped.push(b'\\');
+        }
+        escaped.push(*byte);
+    }
+    escaped
+}

@@ -1,0 +1,231 @@
+//! Objects in a Redis server, reached from every host.
+//!
+//! Pieces of an object are sent as they lie, and an object is received into one aligned buffer;
+//! neither is joined or copied on the way. Objects above a megabyte are cut into chunks, so that
+//! Redis's limit of 512 MB does not hold for them; a reader sees all of an object or none.
+
+mod batch;
+mod chunks;
+mod client;
+mod config;
+mod connection;
+mod keyspace;
+mod pool;
+mod protocol;
+
+pub use config::RedisConfig;
+
+use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
+use client::Client;
+use connection::{Connection, Failure};
+use keyspace::Keyspace;
+use protocol::Commands;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Keeps objects in a Redis server, 4.0 or later (or Valkey).
+///
+/// Connections are pooled and made anew after a fork; a broken one is replaced once per call.
+/// Objects are put under `namespace:key`; clearing removes the keys of the namespace and no others.
+pub struct RedisConnector {
+    client: Client,
+    keyspace: Keyspace,
+    closed: AtomicBool,
+}
+
+impl RedisConnector {
+    /// A connector of a server that answers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if a field is wrong, [`ErrorKind::Unreachable`] if the server
+    /// does not answer in time, [`ErrorKind::PermissionDenied`] if it wants another password.
+    pub fn connect(config: RedisConfig) -> Result<Self> {
+        let connector = Self::new(config)?;
+        connector.ping()?;
+        Ok(connector)
+    }
+
+    /// A connector that connects when it is first used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if a field is wrong.
+    pub fn new(config: RedisConfig) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            keyspace: Keyspace::new(config.prefix()),
+            client: Client::new(config),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// The configuration that it was made with.
+    #[must_use]
+    pub fn config(&self) -> &RedisConfig {
+        self.client.config()
+    }
+
+    /// Asks the server whether it is there.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn ping(&self) -> Result<()> {
+        self.call(|connection| {
+            connection.send(&Commands::of(&[b"PING"]))?;
+            connection.ok()
+        })
+    }
+
+    fn call<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Failure>) -> Result<T> {
+        if self.closed.load(Ordering::Relaxed) {
+            let message = "the connector was closed; make a new one";
+            return Err(Error::new(ErrorKind::Closed, message).with_connector("redis"));
+        }
+        self.client.call(work)
+    }
+
+    /// The server's keys to look for: ours, and the one that ProxyStore 1.x would have used.
+    fn names(&self, key: &Key) -> Vec<Vec<u8>> {
+        let mut names = vec![self.keyspace.name(key)];
+        if self.config().bare_keys {
+            names.push(key.as_str().as_bytes().to_vec());
+        }
+        names
+    }
+}
+
+impl Connector for RedisConnector {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn capability(&self) -> Capability {
+        Capability {
+            deferred_set: true,
+            batch: true,
+            cross_process: true,
+            cross_host: true,
+            ..Capability::default()
+        }
+    }
+
+    fn put(&self, payload: &Payload<'_>) -> Result<Key> {
+        let key = self.new_key();
+        let name = self.keyspace.name(&key);
+        self.call(|connection| self.keyspace.set_fresh(connection, &name, payload))
+            .map_err(|error| error.with_key(&key))?;
+        Ok(key)
+    }
+
+    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
+        let keys: Vec<_> = payloads.iter().map(|_| self.new_key()).collect();
+        if keys.is_empty() {
+            return Ok(keys);
+        }
+        let names: Vec<_> = keys.iter().map(|key| self.keyspace.name(key)).collect();
+        let put = self.call(|connection| self.keyspace.put_all(connection, &names, payloads));
+        if put.as_ref().is_err_and(|error| !error.is_retryable()) {
+            // All or none: nobody knows these keys, so removing what came through is enough.
+            let _ = self.call(|connection| self.keyspace.remove(connection, &names));
+        }
+        put.map(|()| keys)
+    }
+
+    fn new_key(&self) -> Key {
+        Key::fresh()
+    }
+
+    fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
+        let name = self.keyspace.name(key);
+        self.call(|connection| self.keyspace.replace(connection, &name, payload))
+            .map_err(|error| error.with_key(key))
+    }
+
+    fn get(&self, key: &Key, _access: Access) -> Result<Option<Blob>> {
+        let names = self.names(key);
+        let found = self.call(|connection| {
+            for name in &names {
+                if let Some(buffer) = self.keyspace.read(connection, name)? {
+                    return Ok(Some(Blob::new(buffer)));
+                }
+            }
+            Ok(None)
+        });
+        found.map_err(|error| error.with_key(key))
+    }
+
+    fn get_batch(&self, keys: &[Key], _access: Access) -> Result<Vec<Option<Blob>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<_> = keys.iter().map(|key| self.keyspace.name(key)).collect();
+        let mut values = self.call(|connection| self.keyspace.get_all(connection, &names))?;
+        if self.config().bare_keys {
+            let missing: Vec<_> = (0..keys.len()).filter(|at| values[*at].is_none()).collect();
+            let bare: Vec<_> = missing
+                .iter()
+                .map(|at| keys[*at].as_str().as_bytes().to_vec())
+                .collect();
+            let found = self.call(|connection| self.keyspace.get_all(connection, &bare))?;
+            for (at, value) in missing.into_iter().zip(found) {
+                values[at] = value;
+            }
+        }
+        Ok(values
+            .into_iter()
+            .map(|value| value.map(Blob::new))
+            .collect())
+    }
+
+    fn exists(&self, key: &Key) -> Result<bool> {
+        let names = self.names(key);
+        let found = self.call(|connection| {
+            let mut arguments: Vec<&[u8]> = vec![b"EXISTS"];
+            arguments.extend(names.iter().map(Vec::as_slice));
+            connection.send(&Commands::of(&arguments))?;
+            Ok(connection.integer()? > 0)
+        });
+        found.map_err(|error| error.with_key(key))
+    }
+
+    fn evict(&self, key: &Key) -> Result<()> {
+        let names = self.names(key);
+        self.call(|connection| self.keyspace.remove(connection, &names))
+            .map_err(|error| error.with_key(key))
+    }
+
+    fn evict_batch(&self, keys: &[Key]) -> Result<()> {
+        let names: Vec<_> = keys.iter().flat_map(|key| self.names(key)).collect();
+        self.call(|connection| self.keyspace.remove(connection, &names))
+    }
+
+    fn close(&self, clear: bool) -> Result<()> {
+        self.closed.store(true, Ordering::Relaxed);
+        let cleared = if clear {
+            self.client
+                .call(|connection| self.keyspace.clear(connection))
+        } else {
+            Ok(())
+        };
+        self.client.close();
+        cleared
+    }
+
+    fn is_quick(&self, _len: usize) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for RedisConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConnector")
+            .field("config", self.config())
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for RedisConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.config().place())
+    }
+}
