@@ -4,9 +4,14 @@
 //! rooms whose logic is CPython's own: `proxy` (the lazy transparent stand-in) and `codec`
 //! (objects to frames and back).
 
+mod cache;
 mod codec;
+mod connector;
+mod door;
 mod error;
+mod factory;
 mod proxy;
+mod store;
 
 use pyo3::prelude::*;
 
@@ -14,10 +19,20 @@ use pyo3::prelude::*;
 mod _core {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
+    use super::cache::PyLruCache;
+    #[pymodule_export]
+    use super::connector::{PyNativeConnector, open_memory};
+    #[pymodule_export]
+    use super::factory::{PyStoreFactory, store_factory};
+    #[pymodule_export]
+    use super::store::PyStore;
+
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         super::proxy::register(m)?;
-        super::codec::register(m)
+        super::codec::register(m)?;
+        m.add("_registry", super::factory::registry(m.py()))
     }
 }

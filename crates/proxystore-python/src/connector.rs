@@ -1,0 +1,444 @@
+//! Connectors of the core as Python sees them, and user-written ones as a store sees them.
+
+use crate::codec::Encoded;
+use crate::door::{Gil, through};
+use crate::error::to_python;
+use proxystore::blob::Region;
+use proxystore::frame::FrameBuilder;
+use proxystore::{Access, Blob, Capability, Connector, Key, Payload};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// A connector of the core. Keys are plain strings here; the public classes around it give them
+/// their types.
+#[pyclass(name = "NativeConnector", module = "proxystore._core", frozen)]
+pub(crate) struct PyNativeConnector {
+    pub(crate) inner: Arc<dyn Connector>,
+}
+
+impl PyNativeConnector {
+    pub(crate) fn new(connector: impl Connector) -> Self {
+        Self {
+            inner: Arc::new(connector),
+        }
+    }
+
+    fn key(py: Python<'_>, name: &str) -> PyResult<Key> {
+        Key::new(name).map_err(|error| to_python(py, error))
+    }
+
+    fn keys(py: Python<'_>, names: &[String]) -> PyResult<Vec<Key>> {
+        names.iter().map(|name| Self::key(py, name)).collect()
+    }
+}
+
+#[pymethods]
+impl PyNativeConnector {
+    /// Stores bytes under a fresh key.
+    fn put(&self, obj: &Bound<'_, PyAny>) -> PyResult<String> {
+        let py = obj.py();
+        let bytes = Bytes::of(obj)?;
+        let gil = Gil::hold_if(self.inner.is_quick(bytes.as_slice().len()));
+        let payload = Payload::from_bytes(bytes.as_slice());
+        Ok(through(py, gil, || self.inner.put(&payload))?.to_string())
+    }
+
+    /// Stores several bytes under fresh keys.
+    fn put_batch(&self, py: Python<'_>, objs: Vec<Bound<'_, PyAny>>) -> PyResult<Vec<String>> {
+        let bytes = objs.iter().map(Bytes::of).collect::<PyResult<Vec<_>>>()?;
+        let payloads: Vec<_> = bytes
+            .iter()
+            .map(|bytes| Payload::from_bytes(bytes.as_slice()))
+            .collect();
+        let keys = through(py, Gil::Release, || self.inner.put_batch(&payloads))?;
+        Ok(keys.iter().map(Key::to_string).collect())
+    }
+
+    /// A key for bytes that `set` brings later.
+    fn new_key(&self) -> String {
+        self.inner.new_key().to_string()
+    }
+
+    /// Stores bytes under a given key.
+    fn set(&self, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = obj.py();
+        let key = Self::key(py, name)?;
+        let bytes = Bytes::of(obj)?;
+        let payload = Payload::from_bytes(bytes.as_slice());
+        through(py, Gil::Release, || self.inner.set(&key, &payload))
+    }
+
+    /// The bytes under a key, or None.
+    fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let key = Self::key(py, name)?;
+        let blob = through(py, Gil::Release, || self.inner.get(&key, Access::View))?;
+        Ok(blob.map(|blob| PyBytes::new(py, &blob)))
+    }
+
+    /// The bytes under several keys.
+    fn get_batch<'py>(
+        &self,
+        py: Python<'py>,
+        names: Vec<String>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let keys = Self::keys(py, &names)?;
+        let blobs = through(py, Gil::Release, || {
+            self.inner.get_batch(&keys, Access::View)
+        })?;
+        Ok(blobs
+            .into_iter()
+            .map(|blob| blob.map(|blob| PyBytes::new(py, &blob)))
+            .collect())
+    }
+
+    /// Whether there is something under a key.
+    fn exists(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        let key = Self::key(py, name)?;
+        let gil = Gil::hold_if(self.inner.is_quick(0));
+        through(py, gil, || self.inner.exists(&key))
+    }
+
+    /// Removes what is under a key.
+    fn evict(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        let key = Self::key(py, name)?;
+        through(py, Gil::Release, || self.inner.evict(&key))
+    }
+
+    /// Removes what is under several keys.
+    fn evict_batch(&self, py: Python<'_>, names: Vec<String>) -> PyResult<()> {
+        let keys = Self::keys(py, &names)?;
+        through(py, Gil::Release, || self.inner.evict_batch(&keys))
+    }
+
+    /// Lets go of what is open; with `clear` removes all that is ours first.
+    fn close(&self, py: Python<'_>, clear: bool) -> PyResult<()> {
+        through(py, Gil::Release, || self.inner.close(clear))
+    }
+
+    /// What the connector can do, by name.
+    fn capability<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let can: Capability = self.inner.capability();
+        let dict = PyDict::new(py);
+        dict.set_item("deferred_set", can.deferred_set)?;
+        dict.set_item("batch", can.batch)?;
+        dict.set_item("expiry", can.expiry)?;
+        dict.set_item("notify", can.notify)?;
+        dict.set_item("cross_process", can.cross_process)?;
+        dict.set_item("cross_host", can.cross_host)?;
+        dict.set_item("max_len", can.max_len)?;
+        Ok(dict)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<NativeConnector {}>", self.inner)
+    }
+}
+
+/// The memory of a bytes-like object, for as long as this lives.
+pub(crate) struct Bytes(PyBuffer<u8>);
+
+impl Bytes {
+    pub(crate) fn of(obj: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let refuse = || {
+            let name = obj
+                .get_type()
+                .name()
+                .map_or_else(|_| "?".to_owned(), |n| n.to_string());
+            PyTypeError::new_err(format!(
+                "a connector stores bytes, a bytearray or a contiguous memoryview of bytes, not {name}"
+            ))
+        };
+        match PyBuffer::<u8>::get(obj) {
+            Ok(buffer) if buffer.is_c_contiguous() => Ok(Self(buffer)),
+            _ => Err(refuse()),
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        if self.0.len_bytes() == 0 {
+            return &[]; // the pointer of an empty buffer may be null
+        }
+        // SAFETY: the buffer is C-contiguous, of `len_bytes` bytes, and its exporter keeps it in
+        // place until it is released. A program that writes into a bytearray while another thread
+        // stores it gets either value of each byte, as with any memcpy.
+        unsafe { std::slice::from_raw_parts(self.0.buf_ptr().cast(), self.0.len_bytes()) }
+    }
+}
+
+// SAFETY: the buffer stays in place until it is released, and is not offered for writing.
+unsafe impl Region for Bytes {
+    fn start(&self) -> NonNull<u8> {
+        NonNull::from(self.as_slice()).cast()
+    }
+    fn len(&self) -> usize {
+        self.0.len_bytes()
+    }
+    fn is_writable(&self) -> bool {
+        false
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What a store puts its frames into.
+pub(crate) enum Backend {
+    /// A connector of the core, and the class of its keys.
+    Native {
+        connector: Arc<dyn Connector>,
+        key_class: Py<PyType>,
+    },
+    /// An object that follows the `Connector` protocol. It is handed one joined frame.
+    Python { connector: Py<PyAny> },
+}
+
+impl Backend {
+    pub(crate) fn put<'py>(
+        &self,
+        py: Python<'py>,
+        encoded: &Encoded,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::Native {
+                connector,
+                key_class,
+            } => {
+                refuse_arguments(kwargs)?;
+                let key = encoded.with_payload(py, |payload| {
+                    let gil = Gil::hold_if(connector.is_quick(payload.len()));
+                    through(py, gil, || connector.put(payload))
+                })?;
+                typed_key(key_class.bind(py), &key)
+            }
+            Self::Python { connector } => {
+                let frame = joined(py, encoded);
+                connector
+                    .bind(py)
+                    .call_method(intern!(py, "put"), (frame,), kwargs)
+            }
+        }
+    }
+
+    pub(crate) fn put_batch<'py>(
+        &self,
+        py: Python<'py>,
+        encoded: &[Encoded],
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        match self {
+            Self::Native {
+                connector,
+                key_class,
+            } => {
+                refuse_arguments(kwargs)?;
+                let builders: Vec<_> = encoded.iter().map(|one| one.builder(py)).collect();
+                let heads: Vec<_> = builders.iter().map(FrameBuilder::head).collect();
+                let payloads: Vec<_> = builders
+                    .iter()
+                    .zip(&heads)
+                    .map(|(builder, head)| builder.payload(head))
+                    .collect();
+                let keys = through(py, Gil::Release, || connector.put_batch(&payloads))?;
+                keys.iter()
+                    .map(|key| typed_key(key_class.bind(py), key))
+                    .collect()
+            }
+            Self::Python { connector } => {
+                let frames = PyList::new(py, encoded.iter().map(|one| joined(py, one)))?;
+                let keys =
+                    connector
+                        .bind(py)
+                        .call_method(intern!(py, "put_batch"), (frames,), kwargs)?;
+                keys.try_iter()?.collect()
+            }
+        }
+    }
+
+    pub(crate) fn set(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        encoded: &Encoded,
+    ) -> PyResult<()> {
+        match self {
+            Self::Native { connector, .. } => {
+                let key = plain_key(key)?;
+                encoded.with_payload(py, |payload| {
+                    let gil = Gil::hold_if(connector.is_quick(payload.len()));
+                    through(py, gil, || connector.set(&key, payload))
+                })
+            }
+            Self::Python { connector } => {
+                let frame = joined(py, encoded);
+                connector
+                    .bind(py)
+                    .call_method1(intern!(py, "set"), (key, frame))
+                    .map(drop)
+            }
+        }
+    }
+
+    pub(crate) fn get(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        access: Access,
+    ) -> PyResult<Option<Blob>> {
+        match self {
+            Self::Native { connector, .. } => {
+                let key = plain_key(key)?;
+                let quick = connector.get_quick(&key, access);
+                if let Some(found) = quick.map_err(|error| to_python(py, error))? {
+                    return Ok(found);
+                }
+                through(py, Gil::Release, || connector.get(&key, access))
+            }
+            Self::Python { connector } => {
+                let found = connector
+                    .bind(py)
+                    .call_method1(intern!(py, "get"), (key,))?;
+                if found.is_none() {
+                    Ok(None)
+                } else {
+                    Ok(Some(Blob::new(Bytes::of(&found)?)))
+                }
+            }
+        }
+    }
+
+    pub(crate) fn exists(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = key.py();
+        match self {
+            Self::Native { connector, .. } => {
+                let key = plain_key(key)?;
+                let gil = Gil::hold_if(connector.is_quick(0));
+                through(py, gil, || connector.exists(&key))
+            }
+            Self::Python { connector } => connector
+                .bind(py)
+                .call_method1(intern!(py, "exists"), (key,))?
+                .is_truthy(),
+        }
+    }
+
+    pub(crate) fn evict(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = key.py();
+        match self {
+            Self::Native { connector, .. } => {
+                let key = plain_key(key)?;
+                through(py, Gil::Release, || connector.evict(&key))
+            }
+            Self::Python { connector } => connector
+                .bind(py)
+                .call_method1(intern!(py, "evict"), (key,))
+                .map(drop),
+        }
+    }
+
+    pub(crate) fn evict_batch(&self, py: Python<'_>, keys: &[Bound<'_, PyAny>]) -> PyResult<()> {
+        match self {
+            Self::Native { connector, .. } => {
+                let keys = keys.iter().map(plain_key).collect::<PyResult<Vec<_>>>()?;
+                through(py, Gil::Release, || connector.evict_batch(&keys))
+            }
+            Self::Python { .. } => keys.iter().try_for_each(|key| self.evict(key)),
+        }
+    }
+
+    /// What holds a Python reference here, for the garbage collector.
+    pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        match self {
+            Self::Native { key_class, .. } => visit.call(key_class),
+            Self::Python { connector } => visit.call(connector),
+        }
+    }
+}
+
+/// One frame in one `bytes`, for connectors that are written in Python.
+pub(crate) fn joined<'py>(py: Python<'py>, encoded: &Encoded) -> Bound<'py, PyBytes> {
+    encoded.with_payload(py, |payload| {
+        PyBytes::new_with(py, payload.len(), |target| {
+            payload.copy_to(target);
+            Ok(())
+        })
+        .unwrap_or_else(|_| PyBytes::new(py, &payload.to_vec()))
+    })
+}
+
+fn refuse_arguments(kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    match kwargs.and_then(|kwargs| kwargs.iter().next()) {
+        Some((name, _)) => Err(PyTypeError::new_err(format!(
+            "put() got an unexpected keyword argument {name}: this store's connector takes none"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The core's key as an instance of the connector's own class.
+fn typed_key<'py>(class: &Bound<'py, PyType>, key: &Key) -> PyResult<Bound<'py, PyAny>> {
+    named_tuple(class, &PyString::new(class.py(), key.as_str()))
+}
+
+/// A named tuple of one string: `tuple.__new__(class, (name,))`, which is what its own constructor
+/// does, without a Python frame.
+pub(crate) fn named_tuple<'py>(
+    class: &Bound<'py, PyType>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    if !class.is_subclass_of::<PyTuple>()? {
+        return Err(PyTypeError::new_err(
+            "the class of a key must be a subclass of tuple",
+        ));
+    }
+    let arguments = PyTuple::new(py, [PyTuple::new(py, [name])?])?;
+    // SAFETY: `tuple.__new__` is given a subclass of tuple and, as its arguments, a tuple that
+    // holds one iterable.
+    unsafe {
+        let new = (*std::ptr::addr_of!(pyo3::ffi::PyTuple_Type)).tp_new;
+        let made = new.map_or(std::ptr::null_mut(), |new| {
+            new(
+                class.as_type_ptr(),
+                arguments.as_ptr(),
+                std::ptr::null_mut(),
+            )
+        });
+        Bound::from_owned_ptr_or_err(py, made)
+    }
+}
+
+/// The name in a key of one of our connectors: its first field.
+fn plain_key(key: &Bound<'_, PyAny>) -> PyResult<Key> {
+    let py = key.py();
+    let name = key
+        .cast::<PyTuple>()
+        .ok()
+        .and_then(|fields| fields.get_item(0).ok());
+    match name.as_ref().and_then(|name| name.cast::<PyString>().ok()) {
+        Some(name) => Key::new(name.to_str()?).map_err(|error| to_python(py, error)),
+        None => Err(to_python(
+            py,
+            proxystore::Error::new(
+                proxystore::ErrorKind::InvalidKey,
+                format!(
+                    "{} is no key of this store: keys are what put() returned, tuples of one string",
+                    key.repr()
+                        .map_or_else(|_| "this object".to_owned(), |text| text.to_string())
+                ),
+            ),
+        )),
+    }
+}
+
+/// A connector of this process's memory.
+#[pyfunction]
+pub(crate) fn open_memory() -> PyNativeConnector {
+    PyNativeConnector::new(proxystore::connectors::memory::MemoryConnector::new())
+}

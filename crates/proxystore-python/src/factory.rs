@@ -1,0 +1,342 @@
+//! The factory in a store's proxies: a key, and what is needed to reopen the store.
+
+use crate::store::PyStore;
+use proxystore::Access;
+use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::{Mutex, OnceLock};
+
+/// Resolves to the object of a key in a store, reopening the store where it is not registered.
+///
+/// The public class `proxystore.store.factory.StoreFactory` derives from this one; the proxies of
+/// a store hold that class.
+#[pyclass(
+    name = "StoreFactoryBase",
+    module = "proxystore._core",
+    subclass,
+    frozen
+)]
+pub(crate) struct PyStoreFactory {
+    /// Empty only between `__new__` and `__setstate__` of a pickle of ProxyStore 1.x.
+    parts: OnceLock<Parts>,
+    /// The running fetch that `resolve_async` started: an object with `result()`.
+    pending: Mutex<Option<Py<PyAny>>>,
+}
+
+struct Parts {
+    key: Py<PyAny>,
+    recipe: Py<PyTuple>,
+    evict: bool,
+    deserializer: Option<Py<PyAny>>,
+}
+
+static FACTORY_CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static REGISTRY: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+
+/// The stores that are registered in this process, by name.
+pub(crate) fn registry(py: Python<'_>) -> &Bound<'_, PyDict> {
+    REGISTRY
+        .get_or_init(py, || PyDict::new(py).unbind())
+        .bind(py)
+}
+
+impl PyStoreFactory {
+    /// A factory of the public class, without its `__init__` (which takes a pydantic model).
+    pub(crate) fn of_store<'py>(
+        key: &Bound<'py, PyAny>,
+        recipe: Py<PyTuple>,
+        evict: bool,
+        deserializer: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = key.py();
+        let class = FACTORY_CLASS.import(py, "proxystore.store.factory", "StoreFactory")?;
+        // SAFETY: `tp_new` of a class is called with itself, a tuple and no keywords.
+        unsafe {
+            let arguments = PyTuple::new(
+                py,
+                [
+                    key.clone(),
+                    recipe.into_bound(py).into_any(),
+                    evict.into_pyobject(py)?.to_owned().into_any(),
+                    deserializer.map_or_else(|| py.None().into_bound(py), Bound::clone),
+                ],
+            )?;
+            let kind = class.as_type_ptr();
+            let made = match (*kind).tp_new {
+                Some(new) => new(kind, arguments.as_ptr(), std::ptr::null_mut()),
+                None => std::ptr::null_mut(),
+            };
+            Bound::from_owned_ptr_or_err(py, made)
+        }
+    }
+
+    fn parts(&self) -> PyResult<&Parts> {
+        self.parts
+            .get()
+            .ok_or_else(|| PyTypeError::new_err("StoreFactory() needs a key and a store_config"))
+    }
+
+    fn store<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let recipe = self.parts()?.recipe.bind(py);
+        if let Some(store) = registry(py).get_item(recipe.get_item(0)?)? {
+            return Ok(store);
+        }
+        static REOPEN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        REOPEN
+            .import(py, "proxystore.store", "_reopen")?
+            .call1((recipe,))
+    }
+
+    fn fetch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let parts = self.parts()?;
+        let key = parts.key.bind(py);
+        let store = self.store(py)?;
+        let deserializer = parts.deserializer.as_ref().map(|own| own.bind(py));
+        let fast = store.cast::<PyStore>()?;
+        let found = fast.get().fetch(key, deserializer, Access::Auto)?;
+        let Some(obj) = found else {
+            return Err(missing(key, &store));
+        };
+        if parts.evict {
+            fast.get().evict_key(key)?;
+        }
+        Ok(obj)
+    }
+
+    fn take_pending(&self) -> Option<Py<PyAny>> {
+        self.pending
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
+    }
+}
+
+#[pymethods]
+impl PyStoreFactory {
+    #[new]
+    #[pyo3(signature = (key=None, store_config=None, evict=false, deserializer=None))]
+    fn new(
+        key: Option<Py<PyAny>>,
+        store_config: Option<Bound<'_, PyAny>>,
+        evict: bool,
+        deserializer: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let parts = OnceLock::new();
+        if let (Some(key), Some(config)) = (key, store_config) {
+            let recipe = recipe_of(config)?;
+            let _ = parts.set(Parts {
+                key,
+                recipe,
+                evict,
+                deserializer,
+            });
+        }
+        Ok(Self {
+            parts,
+            pending: Mutex::new(None),
+        })
+    }
+
+    #[getter]
+    fn key(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(self.parts()?.key.clone_ref(py))
+    }
+
+    #[getter]
+    fn evict(&self) -> PyResult<bool> {
+        Ok(self.parts()?.evict)
+    }
+
+    #[getter]
+    fn deserializer(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self
+            .parts()?
+            .deserializer
+            .as_ref()
+            .map(|own| own.clone_ref(py)))
+    }
+
+    #[getter]
+    fn _recipe(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        Ok(self.parts()?.recipe.clone_ref(py))
+    }
+
+    /// What pickles of ProxyStore 1.x bring.
+    fn __setstate__(&self, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        let item = |name: &str| {
+            state
+                .get_item(name)?
+                .ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+        };
+        let deserializer = item("deserializer")?;
+        let parts = Parts {
+            key: item("key")?.unbind(),
+            recipe: recipe_of(item("store_config")?)?,
+            evict: item("evict")?.extract()?,
+            deserializer: (!deserializer.is_none()).then(|| deserializer.unbind()),
+        };
+        let _ = self.parts.set(parts);
+        Ok(())
+    }
+
+    /// Our own pickled form: see `store_factory`.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        let parts = slf.get().parts()?;
+        let recipe = parts.recipe.bind(py);
+        let mut key = parts.key.bind(py).clone();
+        if is_exact(slf) {
+            // A connector of ours: its options are a tuple, and its kind tells the key's class.
+            if recipe.get_item(2)?.is_exact_instance_of::<PyTuple>() {
+                key = key.get_item(0)?;
+            }
+            let mut arguments = vec![key, recipe.clone().into_any()];
+            if parts.evict || parts.deserializer.is_some() {
+                arguments.push(parts.evict.into_pyobject(py)?.to_owned().into_any());
+            }
+            if let Some(deserializer) = &parts.deserializer {
+                arguments.push(deserializer.bind(py).clone());
+            }
+            let make = wire_function(py)?;
+            return PyTuple::new(py, [make.clone(), PyTuple::new(py, arguments)?.into_any()]);
+        }
+        // A subclass is made again by its own class, and gets what it has in its dictionary.
+        let make = py.import("copyreg")?.getattr("__newobj__")?;
+        let arguments = PyTuple::new(py, [slf.get_type()])?.into_any();
+        let state = slf.call_method0(intern!(py, "__getstate__"))?;
+        PyTuple::new(py, [make, arguments, state])
+    }
+
+    /// The store, opened and registered if need be.
+    fn get_store<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.store(py)
+    }
+
+    /// The object; waits for a fetch that `resolve_async` began.
+    fn resolve<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(pending) = self.take_pending() {
+            return pending.bind(py).call_method0(intern!(py, "result"));
+        }
+        self.fetch(py)
+    }
+
+    fn __call__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if is_exact(slf) {
+            slf.get().resolve(py)
+        } else {
+            slf.call_method0(intern!(py, "resolve"))
+        }
+    }
+
+    /// The fetch alone, for the thread that `resolve_async` starts.
+    fn _fetch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.fetch(py)
+    }
+
+    /// Remembers a running fetch.
+    fn _set_pending(&self, pending: Option<Py<PyAny>>) {
+        *self
+            .pending
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = pending;
+    }
+
+    #[getter]
+    fn _is_pending(&self) -> bool {
+        self.pending
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .is_some()
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(parts) = self.parts.get() {
+            visit.call(&parts.key)?;
+            visit.call(&parts.recipe)?;
+            visit.call(&parts.deserializer)?;
+        }
+        if let Ok(pending) = self.pending.try_lock() {
+            visit.call(&*pending)?;
+        }
+        Ok(())
+    }
+}
+
+/// The recipe in a configuration, which is a recipe already or a `StoreConfig`.
+fn recipe_of(config: Bound<'_, PyAny>) -> PyResult<Py<PyTuple>> {
+    let py = config.py();
+    match config.cast_into::<PyTuple>() {
+        Ok(recipe) => Ok(recipe.unbind()),
+        Err(error) => {
+            let config = error.into_inner();
+            let recipe = config.call_method0(intern!(py, "_to_recipe"))?;
+            Ok(recipe.cast_into::<PyTuple>()?.unbind())
+        }
+    }
+}
+
+/// Makes the factory of a pickled proxy. This name and its arguments are wire format: pickles of
+/// one release are read by the next.
+#[pyfunction]
+#[pyo3(signature = (key, recipe, evict=false, deserializer=None))]
+pub(crate) fn store_factory<'py>(
+    key: Bound<'py, PyAny>,
+    recipe: Bound<'py, PyTuple>,
+    evict: bool,
+    deserializer: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let key = match key.cast::<PyString>() {
+        Ok(name) => {
+            let class = key_class(&recipe.get_item(1)?)?;
+            crate::connector::named_tuple(&class, name)?
+        }
+        Err(_) => key,
+    };
+    PyStoreFactory::of_store(&key, recipe.unbind(), evict, deserializer)
+}
+
+fn wire_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    FUNCTION.import(py, "proxystore._core", "store_factory")
+}
+
+/// The class of the keys of one of our connectors, by its kind.
+fn key_class<'py>(kind: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyType>> {
+    static CLASSES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let py = kind.py();
+    let classes = CLASSES
+        .get_or_init(py, || PyDict::new(py).unbind())
+        .bind(py);
+    if let Some(class) = classes.get_item(kind)? {
+        return Ok(class.cast_into::<PyType>()?);
+    }
+    let class = py
+        .import("proxystore.store")?
+        .call_method1("_key_class", (kind,))?;
+    classes.set_item(kind, &class)?;
+    Ok(class.cast_into::<PyType>()?)
+}
+
+/// Whether it is the public class itself, whose `resolve` is ours.
+fn is_exact(factory: &Bound<'_, PyStoreFactory>) -> bool {
+    FACTORY_CLASS
+        .get(factory.py())
+        .is_some_and(|class| factory.get_type().is(class))
+}
+
+fn missing(key: &Bound<'_, PyAny>, store: &Bound<'_, PyAny>) -> PyErr {
+    let py = key.py();
+    let raise = || -> PyResult<PyErr> {
+        let class = py
+            .import("proxystore.store.exceptions")?
+            .getattr("ProxyResolveMissingKeyError")?;
+        let error = class.call1((key, store.get_type(), store.getattr("name")?))?;
+        Ok(PyErr::from_value(error))
+    };
+    raise().unwrap_or_else(|failure| failure)
+}

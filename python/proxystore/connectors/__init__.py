@@ -1,0 +1,1 @@
+"""Connectors move the bytes of a store to a place that keeps them."""

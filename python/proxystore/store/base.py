@@ -1,0 +1,405 @@
+"""The store: a codec, a cache and a connector under one name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import Generic
+from typing import TypeVar
+from typing import cast
+
+from proxystore import _core
+from proxystore.connectors._native import NativeBase
+from proxystore.proxy import Proxy
+from proxystore.proxy import ProxyLocker
+from proxystore.store.cache import LRUCache
+from proxystore.store.types import ConnectorT
+
+if TYPE_CHECKING:
+    import sys
+    from types import TracebackType
+
+    from proxystore.store.config import StoreConfig
+    from proxystore.store.types import ConnectorKeyT
+    from proxystore.store.types import DeserializerT
+    from proxystore.store.types import SerializerT
+
+    if sys.version_info >= (3, 11):
+        from typing import Self
+    else:
+        from typing_extensions import Self
+
+__all__ = ['NonProxiableT', 'Store', 'T']
+
+T = TypeVar('T')
+NonProxiableT = TypeVar('NonProxiableT', bool, None)
+"""What cannot be proxied: `True`, `False` and `None`."""
+
+_DATA_METHODS = (
+    'put',
+    'put_batch',
+    'new_key',
+    'set',
+    'get',
+    'get_batch',
+    'exists',
+    'evict',
+    'config',
+)
+
+
+class Store(_core.StoreBase, Generic[ConnectorT]):
+    """Puts objects into a connector and gets them back, by key or by proxy.
+
+    What was put stays until it is evicted or its store's owner closes the
+    store. Safe under threads, and in forked processes.
+
+    Args:
+        name: Name of the store; proxies find it by this name where it is
+            registered.
+        connector: Where the objects go. If none is given: this machine's
+            shared memory, spilling to disk, for as long as a process of this
+            program lives.
+        serializer: Used instead of our own codecs; returns bytes.
+        deserializer: Used instead of our own codecs; is given those bytes.
+        cache_size: Most resolved objects that are kept for further use; 0
+            turns the cache off.
+        metrics: Whether times and sizes are recorded, see `metrics`.
+        populate_target: Whether a new proxy holds its object already, in the
+            process that made it.
+        register: Whether the store is registered by its name at once.
+        cache_bytes: Most bytes that the cache keeps; a quarter of the
+            machine's memory if not given.
+
+    Raises:
+        StoreExistsError: If `register` and the name is taken.
+        ValueError: If `cache_size` is negative.
+
+    Example:
+        >>> from proxystore.store import Store
+        >>> with Store('example', register=True) as store:
+        ...     p = store.proxy([1, 2, 3])
+        ...     sum(p)
+        6
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connector: ConnectorT | None = None,
+        *,
+        serializer: SerializerT | None = None,
+        deserializer: DeserializerT | None = None,
+        cache_size: int = 16,
+        metrics: bool = False,
+        populate_target: bool = True,
+        register: bool = False,
+        cache_bytes: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(name, str):
+            raise TypeError(
+                f'the name of a store is a string, not {type(name).__name__}'
+            )
+        if cache_size < 0:
+            raise ValueError(
+                f'cache_size={cache_size} cannot be negative: use 0 to turn '
+                'the cache off'
+            )
+        owner = connector is None
+        if connector is None:
+            from proxystore.connectors.shared_memory import (
+                SharedMemoryConnector,
+            )
+
+            connector = cast(ConnectorT, SharedMemoryConnector())
+        _check_connector(connector)
+        self._metrics = _new_metrics() if metrics else None
+        self._owner = owner
+        self._register = register
+        self._cache_bytes = cache_bytes
+        native = _native_of(connector)
+        self._open(
+            name,
+            connector,
+            native,
+            connector._key_class if native is not None else None,  # type: ignore[attr-defined]
+            serializer,
+            deserializer,
+            LRUCache(
+                cache_size,
+                max_bytes=_memory() // 4
+                if cache_bytes is None
+                else cache_bytes,
+            ),
+            populate_target,
+        )
+        if register:
+            from proxystore.store import register_store
+
+            register_store(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        exc_traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(name={self.name}, '
+            f'connector={self.connector!r}, '
+            f'serializer={_name_of(self.serializer)}, '
+            f'deserializer={_name_of(self.deserializer)}, '
+            f'cache_size={self.cache.maxsize}, '
+            f'metrics={self._metrics is not None}, '
+            f'populate_target={self._populate_target}, '
+            f'auto_register={self._register})'
+        )
+
+    @property
+    def metrics(self) -> Any:
+        """Times and sizes of this store's operations, or None if off."""
+        return self._metrics
+
+    def _make_recipe(self) -> tuple[Any, ...]:
+        """Return what a proxy carries to reopen this store elsewhere.
+
+        It is `(name, kind, options, settings)`: plain values, so that
+        reopening needs no pydantic. `kind` is a short name of a connector
+        of ours, whose options are a tuple, or the path of a class, whose
+        options are its `config()`.
+        """
+        connector = self.connector
+        settings: dict[str, Any] = {}
+        if self.serializer is not None:
+            settings['serializer'] = self.serializer
+        if self.deserializer is not None:
+            settings['deserializer'] = self.deserializer
+        if self.cache.maxsize != 16:
+            settings['cache_size'] = self.cache.maxsize
+        if self._metrics is not None:
+            settings['metrics'] = True
+        if not self._populate_target:
+            settings['populate_target'] = False
+        if self._register:
+            settings['auto_register'] = True
+        if self._cache_bytes is not None:
+            settings['cache_bytes'] = self._cache_bytes
+        kind: str
+        options: Any
+        if _native_of(connector) is not None:
+            kind, options = connector._wire_kind, connector._wire_options()
+        else:
+            from proxystore.utils.imports import get_object_path
+
+            kind, options = get_object_path(type(connector)), connector.config()
+        return self.name, kind, options, settings or None
+
+    def config(self) -> StoreConfig:
+        """Return what `from_config` needs to make an equal store."""
+        from proxystore.store.config import StoreConfig
+
+        return StoreConfig._from_recipe(self._make_recipe())
+
+    @classmethod
+    def from_config(cls, config: StoreConfig) -> Store[Any]:
+        """Open a store by its configuration.
+
+        Args:
+            config: What `config()` of a store returned, or read from a file.
+        """
+        return cls(
+            config.name,
+            config.connector.get_connector(),  # type: ignore[arg-type]
+            serializer=config.serializer,
+            deserializer=config.deserializer,
+            cache_size=config.cache_size,
+            metrics=config.metrics,
+            populate_target=config.populate_target,
+            register=config.auto_register,
+        )
+
+    def close(self, *args: Any, **kwargs: Any) -> None:
+        """Unregister the store and close its connector.
+
+        Call it when no proxy of this store will be resolved any more.
+
+        Args:
+            args: Passed on to the connector's `close`.
+            kwargs: Passed on to the connector's `close`, such as `clear`.
+        """
+        if _core._registry.get(self.name) is self:
+            del _core._registry[self.name]
+        self.connector.close(*args, **kwargs)
+
+    def set(
+        self,
+        obj: Any,
+        *,
+        serializer: SerializerT | None = None,
+        **kwargs: Any,
+    ) -> ConnectorKeyT:
+        """Put an object: the older name of `put`.
+
+        Args:
+            obj: The object.
+            serializer: Used instead of the store's.
+            kwargs: Passed on to the connector.
+
+        Returns:
+            Its key.
+        """
+        return self.put(obj, serializer=serializer, **kwargs)
+
+    def proxy_batch(
+        self,
+        objs: Sequence[T | NonProxiableT],
+        *,
+        evict: bool = False,
+        lifetime: Any = None,
+        serializer: SerializerT | None = None,
+        deserializer: DeserializerT | None = None,
+        populate_target: bool | None = None,
+        skip_nonproxiable: bool = False,
+        **kwargs: Any,
+    ) -> list[Proxy[T] | NonProxiableT]:
+        """Put several objects at once and return proxies of them.
+
+        Args:
+            objs: The objects.
+            evict: Whether each proxy evicts its object when it is resolved.
+            lifetime: Evicts the objects when it ends; excludes `evict`.
+            serializer: Used instead of the store's.
+            deserializer: Used by the proxies instead of the store's.
+            populate_target: Whether the proxies hold their objects already.
+            skip_nonproxiable: Whether `None`, `True` and `False` are
+                returned as they are instead of raising.
+            kwargs: Passed on to the connector.
+
+        Returns:
+            A proxy for each object, in order.
+
+        Raises:
+            NonProxiableTypeError: For `None`, `True` or `False`.
+        """
+        if evict and lifetime is not None:
+            raise ValueError(
+                'evict=True and lifetime= exclude one another: a lifetime '
+                'evicts by itself'
+            )
+        populate = (
+            self._populate_target if populate_target is None else populate_target
+        )
+        proxies: list[Any] = list(objs)
+        places = []
+        for place, obj in enumerate(proxies):
+            if obj is None or isinstance(obj, bool):
+                if not skip_nonproxiable:
+                    self.proxy(obj)  # raises
+            else:
+                places.append(place)
+        keys = self.put_batch(
+            [proxies[place] for place in places],
+            lifetime=lifetime,
+            serializer=serializer,
+            **kwargs,
+        )
+        for place, key in zip(places, keys, strict=True):
+            proxies[place] = self._proxy_of(
+                key,
+                evict,
+                deserializer,
+                proxies[place] if populate else None,
+            )
+        return proxies
+
+    def locked_proxy(
+        self,
+        obj: T | NonProxiableT,
+        *,
+        evict: bool = False,
+        lifetime: Any = None,
+        serializer: SerializerT | None = None,
+        deserializer: DeserializerT | None = None,
+        populate_target: bool | None = None,
+        skip_nonproxiable: bool = True,
+        **kwargs: Any,
+    ) -> ProxyLocker[T] | NonProxiableT:
+        """Put an object and return a proxy that cannot be resolved by accident.
+
+        `unlock()` of what is returned gives the proxy. The arguments are
+        those of `proxy`.
+        """
+        proxy = self.proxy(
+            obj,
+            evict=evict,
+            lifetime=lifetime,
+            serializer=serializer,
+            deserializer=deserializer,
+            populate_target=populate_target,
+            skip_nonproxiable=skip_nonproxiable,
+            **kwargs,
+        )
+        if type(proxy) is Proxy:
+            return ProxyLocker(proxy)
+        return cast('NonProxiableT', proxy)
+
+
+def _name_of(function: Any) -> str:
+    if function is None:
+        return 'default'
+    module = getattr(function, '__module__', '?')
+    return f'{module}.{getattr(function, "__qualname__", repr(function))}'
+
+
+def _memory() -> int:
+    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+
+
+def _new_metrics() -> Any:
+    from proxystore.store.metrics import StoreMetrics
+
+    return StoreMetrics()
+
+
+def _check_connector(connector: Any) -> None:
+    missing = [
+        name
+        for name in ('put', 'get', 'exists', 'evict', 'config', 'close')
+        if not callable(getattr(connector, name, None))
+    ]
+    if missing:
+        raise TypeError(
+            f'{type(connector).__name__} is no connector: it has no '
+            f'{", ".join(f"{name}()" for name in missing)}. See '
+            'proxystore.connectors.protocols.Connector.'
+        )
+
+
+def _native_of(connector: Any) -> _core.NativeConnector | None:
+    """Return the connector of the core inside, if it does all the work.
+
+    A subclass that overrides one of the methods that move bytes wants to be
+    asked, like any connector that a user wrote.
+    """
+    if not isinstance(connector, NativeBase):
+        return None
+    own: type[Any] = type(connector)
+    ours = next(
+        (c for c in own.__mro__ if c.__module__.startswith('proxystore.')), own
+    )
+    if own is not ours and any(
+        getattr(own, name) is not getattr(ours, name) for name in _DATA_METHODS
+    ):
+        return None
+    if not getattr(connector, '_is_native', True):
+        return None
+    return connector._native

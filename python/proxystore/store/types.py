@@ -1,0 +1,24 @@
+"""Types that stores and connectors share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import TypeVar
+
+from proxystore.connectors.protocols import Connector
+from proxystore.serialize import BytesLike
+
+__all__ = ['ConnectorKeyT', 'ConnectorT', 'DeserializerT', 'SerializerT']
+
+ConnectorKeyT = tuple[Any, ...]
+"""A key of any connector."""
+
+ConnectorT = TypeVar('ConnectorT', bound=Connector[Any])
+"""A connector."""
+
+SerializerT = Callable[[Any], BytesLike]
+"""Turns an object into bytes."""
+
+DeserializerT = Callable[[BytesLike], Any]
+"""Turns bytes into an object."""
