@@ -436,9 +436,3 @@ fn plain_key(key: &Bound<'_, PyAny>) -> PyResult<Key> {
         )),
     }
 }
-
-/// A connector of this process's memory.
-#[pyfunction]
-pub(crate) fn open_memory() -> PyNativeConnector {
-    PyNativeConnector::new(proxystore::connectors::memory::MemoryConnector::new())
-}

@@ -10,6 +10,7 @@ mod connector;
 mod door;
 mod error;
 mod factory;
+mod open;
 mod proxy;
 mod store;
 
@@ -22,9 +23,11 @@ mod _core {
     #[pymodule_export]
     use super::cache::PyLruCache;
     #[pymodule_export]
-    use super::connector::{PyNativeConnector, open_memory};
+    use super::connector::PyNativeConnector;
     #[pymodule_export]
     use super::factory::{PyStoreFactory, store_factory};
+    #[pymodule_export]
+    use super::open::{open_file, open_memory};
     #[pymodule_export]
     use super::store::PyStore;
 
