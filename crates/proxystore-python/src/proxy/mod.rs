@@ -125,13 +125,3 @@ pub(crate) fn target_of<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny
         Bound::from_borrowed_ptr_or_opt(obj.py(), held)
     }
 }
-
-pub(crate) fn new_proxy<'py>(
-    _py: Python<'py>,
-    factory: Bound<'py, PyAny>,
-    _class: Option<Bound<'py, PyAny>>,
-    _hash: Option<Bound<'py, PyAny>>,
-    _target: Option<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    Ok(factory)
-}
