@@ -1,12 +1,14 @@
 """What the compiled module has; checked against it by stubtest."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from os import PathLike
 from types import GenericAlias
 from typing import Any
 from typing import Generic
+from typing import Literal
 from typing import SupportsIndex
 from typing import TypeVar
 
@@ -143,6 +145,7 @@ def _proxy_trampoline(
     default_hash: Exception | int | None = None,
     /,
 ) -> Proxy[_T]: ...
+
 _registry: dict[str, Any]
 
 def serialize(obj: Any) -> bytes: ...
@@ -175,9 +178,7 @@ class NativeConnector:
     def capability(self) -> dict[str, bool | int | None]: ...
 
 class LRUCache:
-    def __new__(
-        cls, maxsize: int = 16, *, max_bytes: int | None = None
-    ) -> LRUCache: ...
+    def __new__(cls, maxsize: int = 16, *, max_bytes: int | None = None) -> Self: ...
     def get(self, key: Any, default: Any = None) -> Any: ...
     def set(self, key: Any, value: Any) -> None: ...
     def evict(self, key: Any) -> None: ...
@@ -202,7 +203,7 @@ class StoreFactoryBase:
         store_config: Any = None,
         evict: bool = False,
         deserializer: Callable[..., Any] | None = None,
-    ) -> StoreFactoryBase: ...
+    ) -> Self: ...
     @property
     def key(self) -> Any: ...
     @property
@@ -221,8 +222,13 @@ class StoreFactoryBase:
     def _fetch(self) -> Any: ...
     def _set_pending(self, pending: Any) -> None: ...
 
+_Key = tuple[Any, ...]
+_Serializer = Callable[[Any], bytes | bytearray | memoryview]
+_Deserializer = Callable[[Any], Any]
+_Access = Literal['auto', 'copy', 'cow', 'view']
+
 class StoreBase:
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> StoreBase: ...
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     @property
     def name(self) -> str: ...
     @property
@@ -230,9 +236,9 @@ class StoreBase:
     @property
     def cache(self) -> Any: ...
     @property
-    def serializer(self) -> Callable[..., Any] | None: ...
+    def serializer(self) -> _Serializer | None: ...
     @property
-    def deserializer(self) -> Callable[..., Any] | None: ...
+    def deserializer(self) -> _Deserializer | None: ...
     @property
     def _populate_target(self) -> bool: ...
     def _open(
@@ -241,8 +247,8 @@ class StoreBase:
         connector: Any,
         native: NativeConnector | None,
         key_class: type[Any] | None,
-        serializer: Callable[..., Any] | None,
-        deserializer: Callable[..., Any] | None,
+        serializer: _Serializer | None,
+        deserializer: _Deserializer | None,
         cache: LRUCache,
         populate_target: bool,
     ) -> None: ...
@@ -251,60 +257,60 @@ class StoreBase:
         obj: Any,
         *,
         lifetime: Any = None,
-        serializer: Callable[..., Any] | None = None,
+        serializer: _Serializer | None = None,
         **kwargs: Any,
-    ) -> Any: ...
+    ) -> _Key: ...
     def put_batch(
         self,
-        objs: Any,
+        objs: Iterable[Any],
         *,
         lifetime: Any = None,
-        serializer: Callable[..., Any] | None = None,
+        serializer: _Serializer | None = None,
         **kwargs: Any,
-    ) -> list[Any]: ...
+    ) -> list[_Key]: ...
     def _set(
         self,
-        key: Any,
+        key: _Key,
         obj: Any,
         *,
-        serializer: Callable[..., Any] | None = None,
+        serializer: _Serializer | None = None,
     ) -> None: ...
     def get(
         self,
-        key: Any,
+        key: _Key,
         *,
-        deserializer: Callable[..., Any] | None = None,
-        default: Any = None,
-        access: str | None = None,
-    ) -> Any: ...
-    def exists(self, key: Any) -> bool: ...
-    def evict(self, key: Any) -> None: ...
-    def _evict_batch(self, keys: Sequence[Any]) -> None: ...
-    def is_cached(self, key: Any) -> bool: ...
+        deserializer: _Deserializer | None = None,
+        default: object | None = None,
+        access: _Access | None = None,
+    ) -> Any | None: ...
+    def exists(self, key: _Key) -> bool: ...
+    def evict(self, key: _Key) -> None: ...
+    def _evict_batch(self, keys: Sequence[_Key]) -> None: ...
+    def is_cached(self, key: _Key) -> bool: ...
     def proxy(
         self,
-        obj: Any,
+        obj: _T,
         *,
         evict: bool = False,
         lifetime: Any = None,
-        serializer: Callable[..., Any] | None = None,
-        deserializer: Callable[..., Any] | None = None,
+        serializer: _Serializer | None = None,
+        deserializer: _Deserializer | None = None,
         populate_target: bool | None = None,
         skip_nonproxiable: bool = False,
         **kwargs: Any,
-    ) -> Any: ...
+    ) -> Proxy[_T]: ...
     def proxy_from_key(
         self,
-        key: Any,
+        key: _Key,
         *,
         evict: bool = False,
         lifetime: Any = None,
-        deserializer: Callable[..., Any] | None = None,
-    ) -> Any: ...
+        deserializer: _Deserializer | None = None,
+    ) -> Proxy[Any]: ...
     def _proxy_of(
         self,
-        key: Any,
+        key: _Key,
         evict: bool,
-        deserializer: Callable[..., Any] | None,
+        deserializer: _Deserializer | None,
         target: Any,
-    ) -> Any: ...
+    ) -> Proxy[Any]: ...

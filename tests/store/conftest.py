@@ -10,7 +10,6 @@ from typing import Any
 from typing import NamedTuple
 
 import pytest
-
 from proxystore import _core
 from proxystore.connectors.file import FileConnector
 from proxystore.connectors.local import LocalConnector
@@ -79,9 +78,7 @@ KINDS = ['local', 'dict', 'file', 'redis', 'python', 'default']
 
 
 @pytest.fixture(params=KINDS)
-def connector(
-    request: pytest.FixtureRequest, store_dir: Path
-) -> Iterator[Any]:
+def connector(request: pytest.FixtureRequest, store_dir: Path) -> Iterator[Any]:
     """A connector of each kind; None stands for the embedded default."""
     kind = request.param
     if kind == 'local':
@@ -109,9 +106,7 @@ def store(connector: Any) -> Iterator[Store[Any]]:
 @pytest.fixture
 def local_store() -> Iterator[Store[LocalConnector]]:
     """A registered store in this process's memory."""
-    with Store(
-        f'store-{uuid.uuid4().hex}', LocalConnector(), register=True
-    ) as store:
+    with Store(f'store-{uuid.uuid4().hex}', LocalConnector(), register=True) as store:
         yield store
 
 

@@ -51,7 +51,9 @@ class NativeBase(Generic[KeyT]):
         self.close()
 
     def _key(self, name: str) -> KeyT:
-        return self._key_class((name,))  # type: ignore[return-value]
+        key_class: Any = self._key_class
+        key: KeyT = key_class(name)
+        return key
 
     def _wire_options(self) -> tuple[Any, ...]:
         """Return the values of `config()` for pickled proxies."""
@@ -128,13 +130,13 @@ class NativeBase(Generic[KeyT]):
         """
         return self._native.get(key[0])
 
-    def get_batch(self, keys: Sequence[KeyT]) -> list[bytes | None]:
+    def get_batch(self, keys: Sequence[KeyT]) -> list[BytesLike | None]:
         """Return the bytes of several keys, in order.
 
         Args:
             keys: Keys of this connector.
         """
-        return self._native.get_batch([key[0] for key in keys])
+        return [*self._native.get_batch([key[0] for key in keys])]
 
     def exists(self, key: KeyT) -> bool:
         """Tell whether there are bytes of this key.

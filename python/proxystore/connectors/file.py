@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 from typing import NamedTuple
 
 from proxystore import _core

@@ -107,9 +107,7 @@ class LocalConnector(NativeBase[LocalKey]):
             return super().get(key)
         return self._dict.get(key)
 
-    def get_batch(  # type: ignore[override]
-        self, keys: Sequence[LocalKey]
-    ) -> list[BytesLike | None]:
+    def get_batch(self, keys: Sequence[LocalKey]) -> list[BytesLike | None]:
         """Return the bytes of several keys, in order."""
         return [self.get(key) for key in keys]
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import TypeVar
+from typing import cast
 
 from proxystore import _core
 from proxystore.proxy import Proxy
@@ -110,11 +111,7 @@ def unregister_store(name_or_store: str | Store[Any]) -> None:
         name_or_store: The store or its name. A name that is not registered
             does no harm.
     """
-    name = (
-        name_or_store.name
-        if isinstance(name_or_store, Store)
-        else name_or_store
-    )
+    name = name_or_store.name if isinstance(name_or_store, Store) else name_or_store
     _core._registry.pop(name, None)
 
 
@@ -159,8 +156,9 @@ def get_store(val: str | Proxy[T]) -> Store[Any] | None:
     Raises:
         ProxyStoreFactoryError: If no store made the proxy.
     """
-    if isinstance(type(val), type) and issubclass(type(val), Proxy):
-        factory = get_factory(val)
+    # A proxy of a string is an instance of str: only its type tells.
+    if issubclass(type(val), Proxy):
+        factory = get_factory(cast('Proxy[T]', val))
         if not isinstance(factory, _core.StoreFactoryBase):
             raise ProxyStoreFactoryError(
                 'This proxy was not made by a store: its factory is a '
@@ -168,7 +166,7 @@ def get_store(val: str | Proxy[T]) -> Store[Any] | None:
             )
         store: Store[Any] = factory.get_store()
         return store
-    return _core._registry.get(val)
+    return _core._registry.get(cast(str, val))
 
 
 def get_or_create_store(
@@ -191,12 +189,12 @@ def _reopen(recipe: tuple[Any, ...], *, register: bool = True) -> Store[Any]:
         return store
     settings = dict(settings or ())
     auto_register = settings.pop('auto_register', False)
-    store = Store(name, _reopen_connector(kind, options), **settings)
-    store._register = auto_register
+    opened: Store[Any] = Store(name, _reopen_connector(kind, options), **settings)
+    opened._register = auto_register
     if not register and not auto_register:
-        return store
+        return opened
     # Two threads may have opened one each: both use the one registered first.
-    first: Store[Any] = _core._registry.setdefault(name, store)
+    first: Store[Any] = _core._registry.setdefault(name, opened)
     return first
 
 

@@ -16,9 +16,7 @@ class Pending:
         self._process = os.getpid()
         self._value: Any = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(
-            target=self._run, name='proxystore-resolve'
-        )
+        self._thread = threading.Thread(target=self._run, name='proxystore-resolve')
         self._thread.start()
 
     def _run(self) -> None:

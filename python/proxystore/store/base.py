@@ -110,9 +110,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             )
         owner = connector is None
         if connector is None:
-            from proxystore.connectors.shared_memory import (
-                SharedMemoryConnector,
-            )
+            from proxystore.connectors.shared_memory import SharedMemoryConnector
 
             connector = cast(ConnectorT, SharedMemoryConnector())
         _check_connector(connector)
@@ -130,9 +128,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             deserializer,
             LRUCache(
                 cache_size,
-                max_bytes=_memory() // 4
-                if cache_bytes is None
-                else cache_bytes,
+                max_bytes=_memory() // 4 if cache_bytes is None else cache_bytes,
             ),
             populate_target,
         )
@@ -216,9 +212,11 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         Args:
             config: What `config()` of a store returned, or read from a file.
         """
-        return cls(
+        # A subclass whose arguments are its own cannot be called like this.
+        opener: Any = cls if cls.__init__ is Store.__init__ else Store
+        store: Store[Any] = opener(
             config.name,
-            config.connector.get_connector(),  # type: ignore[arg-type]
+            config.connector.get_connector(),
             serializer=config.serializer,
             deserializer=config.deserializer,
             cache_size=config.cache_size,
@@ -226,6 +224,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             populate_target=config.populate_target,
             register=config.auto_register,
         )
+        return store
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Unregister the store and close its connector.
@@ -257,7 +256,8 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         Returns:
             Its key.
         """
-        return self.put(obj, serializer=serializer, **kwargs)
+        key: ConnectorKeyT = self.put(obj, serializer=serializer, **kwargs)
+        return key
 
     def proxy_batch(
         self,
@@ -295,9 +295,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
                 'evict=True and lifetime= exclude one another: a lifetime '
                 'evicts by itself'
             )
-        populate = (
-            self._populate_target if populate_target is None else populate_target
-        )
+        populate = self._populate_target if populate_target is None else populate_target
         proxies: list[Any] = list(objs)
         places = []
         for place, obj in enumerate(proxies):
@@ -338,7 +336,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         `unlock()` of what is returned gives the proxy. The arguments are
         those of `proxy`.
         """
-        proxy = self.proxy(
+        proxy: Any = self.proxy(
             obj,
             evict=evict,
             lifetime=lifetime,
@@ -349,7 +347,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             **kwargs,
         )
         if type(proxy) is Proxy:
-            return ProxyLocker(proxy)
+            return ProxyLocker(cast('Proxy[T]', proxy))
         return cast('NonProxiableT', proxy)
 
 
@@ -393,9 +391,7 @@ def _native_of(connector: Any) -> _core.NativeConnector | None:
     if not isinstance(connector, NativeBase):
         return None
     own: type[Any] = type(connector)
-    ours = next(
-        (c for c in own.__mro__ if c.__module__.startswith('proxystore.')), own
-    )
+    ours = next((c for c in own.__mro__ if c.__module__.startswith('proxystore.')), own)
     if own is not ours and any(
         getattr(own, name) is not getattr(ours, name) for name in _DATA_METHODS
     ):

@@ -39,9 +39,7 @@ class LRUCache(_core.LRUCache, Generic[KeyT, ValueT]):
 
     if TYPE_CHECKING:
 
-        def get(
-            self, key: KeyT, default: ValueT | None = None
-        ) -> ValueT | None:
+        def get(self, key: KeyT, default: ValueT | None = None) -> ValueT | None:
             """Return the value of a key, which becomes the youngest."""
             ...
 

@@ -35,9 +35,7 @@ _KNOWN = {
     'local': 'proxystore.connectors.local.LocalConnector',
     'multi': 'proxystore.connectors.multi.MultiConnector',
     'redis': 'proxystore.connectors.redis.RedisConnector',
-    'sharedmemory': (
-        'proxystore.connectors.shared_memory.SharedMemoryConnector'
-    ),
+    'sharedmemory': ('proxystore.connectors.shared_memory.SharedMemoryConnector'),
     'shm': 'proxystore.connectors.shared_memory.SharedMemoryConnector',
 }
 
@@ -78,7 +76,8 @@ class ConnectorConfig(BaseModel):
                 f'{", ".join(sorted(_KNOWN))}; or give the full path of a '
                 'class.'
             )
-        return import_from_path(path)
+        connector_type: type[Connector[Any]] = import_from_path(path)
+        return connector_type
 
     def get_connector(self) -> Connector[Any]:
         """Open the connector.
@@ -126,7 +125,7 @@ class StoreConfig(BaseModel):
         Args:
             filepath: Path of the file.
         """
-        with open(filepath, 'rb') as file:
+        with pathlib.Path(filepath).open('rb') as file:
             return load(cls, file)
 
     def write_toml(self, filepath: str | pathlib.Path) -> None:
@@ -137,7 +136,7 @@ class StoreConfig(BaseModel):
         """
         path = pathlib.Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, 'wb') as file:
+        with path.open('wb') as file:
             dump(self, file)
 
     @classmethod

@@ -40,5 +40,3 @@ class FileStore(Store[FileConnector]):
     ) -> None:
         connector = FileConnector(store_dir, clear=False)
         super().__init__(name, connector, cache_size=cache_size, **kwargs)
-
-    from_config = Store.from_config

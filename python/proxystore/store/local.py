@@ -26,11 +26,5 @@ class LocalStore(Store[LocalConnector]):
         'hello'
     """
 
-    def __init__(
-        self, name: str, *, cache_size: int = 16, **kwargs: Any
-    ) -> None:
-        super().__init__(
-            name, LocalConnector(), cache_size=cache_size, **kwargs
-        )
-
-    from_config = Store.from_config
+    def __init__(self, name: str, *, cache_size: int = 16, **kwargs: Any) -> None:
+        super().__init__(name, LocalConnector(), cache_size=cache_size, **kwargs)

@@ -49,7 +49,7 @@ def init_store(
         True
         >>> store.close()
     """
-    store = _class_of(kind)(name, **kwargs)
+    store: Store[Any] = _class_of(kind)(name, **kwargs)
     register_store(store, exist_ok=True)
     return store
 
@@ -59,14 +59,12 @@ def _class_of(kind: str | STORES | type[Store[Any]]) -> Any:
         return kind.value
     if isinstance(kind, type) and issubclass(kind, Store):
         return kind
+    name = str(kind)
+    if name.upper() in STORES.__members__:
+        return STORES[name.upper()].value
     known = [member.name.lower() for member in STORES]
-    if isinstance(kind, str):
-        if kind.upper() in STORES.__members__:
-            return STORES[kind.upper()].value
-        near = difflib.get_close_matches(kind.lower(), known, n=1)
-        hint = f' Did you mean {near[0]!r}?' if near else ''
-    else:
-        hint = ''
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(
         f'Unknown kind of store {kind!r}.{hint} Known kinds: '
         f'{", ".join(known)}; or give a member of STORES or a subclass of '

@@ -42,5 +42,3 @@ class RedisStore(Store[RedisConnector]):
     ) -> None:
         connector = RedisConnector(hostname, port)
         super().__init__(name, connector, cache_size=cache_size, **kwargs)
-
-    from_config = Store.from_config

@@ -19,9 +19,7 @@ __all__ = ['BaseModelT', 'dump', 'dumps', 'load', 'loads']
 BaseModelT = TypeVar('BaseModelT', bound=BaseModel)
 
 
-def dump(
-    model: BaseModel, fp: BinaryIO, *, exclude_none: bool = True
-) -> None:
+def dump(model: BaseModel, fp: BinaryIO, *, exclude_none: bool = True) -> None:
     """Write a model to a file as TOML.
 
     Args:

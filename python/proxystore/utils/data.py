@@ -62,9 +62,7 @@ def readable_to_bytes(size: str) -> int:
     return int(float(match.group(1)) * factor)
 
 
-def chunk_bytes(
-    data: bytes, chunk_size: int
-) -> Generator[bytes, None, None]:
+def chunk_bytes(data: bytes, chunk_size: int) -> Generator[bytes, None, None]:
     """Yield a bytes object in pieces of equal size; the last may be shorter.
 
     Args:
