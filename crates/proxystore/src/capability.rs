@@ -17,6 +17,9 @@ pub struct Capability {
     pub cross_process: bool,
     /// Objects are reached from other hosts.
     pub cross_host: bool,
+    /// An immutable [owner](crate::Payload::with_owner) that a payload names is kept in place of
+    /// its bytes.
+    pub keeps_owners: bool,
     /// Largest object in bytes, where there is a limit.
     pub max_len: Option<u64>,
 }

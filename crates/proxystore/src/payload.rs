@@ -1,6 +1,9 @@
 //! What a connector is given to store.
 
+use crate::blob::Region;
 use smallvec::SmallVec;
+use std::fmt;
+use std::sync::Arc;
 
 /// Pieces of memory, in order, that together are one object. They are borrowed from whoever made
 /// the object: a connector writes them out one by one (`writev`) and joins them only when its
@@ -14,11 +17,12 @@ use smallvec::SmallVec;
 /// assert_eq!(payload.pieces().len(), 2); // empty pieces are left out
 /// assert_eq!(payload.to_vec(), b"headbody");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Payload<'a> {
     pieces: SmallVec<[&'a [u8]; 6]>,
     len: usize,
     framed: bool,
+    owner: Option<Arc<dyn Region>>,
 }
 
 impl<'a> Payload<'a> {
@@ -29,6 +33,7 @@ impl<'a> Payload<'a> {
             pieces: SmallVec::new(),
             len: 0,
             framed: false,
+            owner: None,
         };
         for piece in pieces {
             payload.push(piece);
@@ -62,6 +67,63 @@ impl<'a> Payload<'a> {
     #[must_use]
     pub fn is_framed(&self) -> bool {
         self.framed
+    }
+
+    /// Names what holds the bytes of one of the pieces, and never changes them: a Python `bytes`,
+    /// say. A connector within this process may keep the owner in place of a copy. The blob that
+    /// it hands out later has the bytes of the whole payload, as always, and its region's
+    /// [`as_any`](Region::as_any) is the owner's: whoever knows its type gets the very object back.
+    ///
+    /// It is of use only where [`Capability::keeps_owners`](crate::Capability::keeps_owners) holds;
+    /// other connectors pay no attention to it.
+    ///
+    /// ```
+    /// use proxystore::blob::Region;
+    /// use proxystore::connectors::memory::MemoryConnector;
+    /// use proxystore::{Access, Connector, Payload};
+    /// use std::any::Any;
+    /// use std::ptr::NonNull;
+    /// use std::sync::Arc;
+    ///
+    /// struct Text(&'static str);
+    ///
+    /// // SAFETY: static text stays where it is, and is not offered for writing.
+    /// unsafe impl Region for Text {
+    ///     fn start(&self) -> NonNull<u8> {
+    ///         NonNull::from(self.0.as_bytes()).cast()
+    ///     }
+    ///     fn len(&self) -> usize {
+    ///         self.0.len()
+    ///     }
+    ///     fn is_writable(&self) -> bool {
+    ///         false
+    ///     }
+    ///     fn as_any(&self) -> &dyn Any {
+    ///         self
+    ///     }
+    /// }
+    ///
+    /// let text = "a long text";
+    /// let payload = Payload::new(&[b"head", text.as_bytes()]).with_owner(Arc::new(Text(text)));
+    /// let connector = MemoryConnector::new();
+    /// let key = connector.put(&payload)?;
+    ///
+    /// let blob = connector.get(&key, Access::Auto)?.expect("just put");
+    /// let found = blob.region().as_any().downcast_ref::<Text>().expect("kept, not copied");
+    /// assert!(std::ptr::eq(found.0, text));
+    /// assert_eq!(&blob[..], b"heada long text");
+    /// # Ok::<(), proxystore::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_owner(mut self, owner: Arc<dyn Region>) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// What [`with_owner`](Self::with_owner) named.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Arc<dyn Region>> {
+        self.owner.as_ref()
     }
 
     /// The pieces, none of them empty.
@@ -99,5 +161,16 @@ impl<'a> Payload<'a> {
             head.copy_from_slice(piece);
             rest = tail;
         }
+    }
+}
+
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload")
+            .field("len", &self.len)
+            .field("pieces", &self.pieces.len())
+            .field("framed", &self.framed)
+            .field("owned", &self.owner.is_some())
+            .finish()
     }
 }

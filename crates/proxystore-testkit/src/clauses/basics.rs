@@ -2,7 +2,7 @@
 
 use super::{Applies, always, deferred_set};
 use crate::Trial;
-use crate::content::{assert_holds, content, put};
+use crate::content::{assert_holds, assert_same, content, put};
 use proxystore::{Access, Connector, Key, Payload};
 use std::collections::HashSet;
 
@@ -14,6 +14,10 @@ pub(super) const TRIALS: &[(Trial, Applies)] = &[
     ),
     (
         Trial::new("what_was_put_is_there_until_evicted", until_evicted),
+        always,
+    ),
+    (
+        Trial::new("a_quick_get_is_a_get_or_declines", quick_get),
         always,
     ),
     (Trial::new("keys_are_unique", keys_are_unique), always),
@@ -73,6 +77,34 @@ fn until_evicted(connector: &dyn Connector) {
     assert!(connector.get(&key, Access::Auto).expect("get").is_none());
     connector.evict(&key).expect("evict once more");
     assert_holds(connector, &other, Access::Auto, &second);
+}
+
+fn quick_get(connector: &dyn Connector) {
+    let missing = connector.new_key();
+    let quick = connector
+        .get_quick(&missing, Access::Auto)
+        .expect("get_quick");
+    assert!(
+        quick.is_none_or(|found| found.is_none()),
+        "found what is not there"
+    );
+    for len in [0, 100, 70_000, 3_000_000] {
+        if connector
+            .capability()
+            .max_len
+            .is_some_and(|most| len as u64 > most)
+        {
+            continue;
+        }
+        let bytes = content(4, len);
+        let key = put(connector, &bytes);
+        for access in [Access::Auto, Access::Copy, Access::Cow, Access::View] {
+            let quick = connector.get_quick(&key, access).expect("get_quick");
+            if let Some(found) = quick {
+                assert_same(&found.expect("just put"), &bytes);
+            }
+        }
+    }
 }
 
 fn keys_are_unique(connector: &dyn Connector) {

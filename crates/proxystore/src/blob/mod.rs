@@ -95,6 +95,18 @@ impl Blob {
         }
     }
 
+    /// Bytes. Unlike reading them, this never makes a region join its parts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there is no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
     /// First byte. Writing through it needs [`is_writable`](Self::is_writable), and that nobody
     /// reads this blob or a clone of it as a slice meanwhile.
     #[must_use]

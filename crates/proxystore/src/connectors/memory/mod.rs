@@ -1,0 +1,171 @@
+//! Objects in this process's own memory.
+
+mod kept;
+mod view;
+
+use crate::blob::Buffer;
+use crate::fork::ForkMutex;
+use crate::{Access, Blob, Capability, Connector, Key, Payload, Result};
+use kept::Kept;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use view::View;
+
+/// Up to this many bytes, an object is copied within 100 µs.
+const QUICK_UP_TO: usize = 1 << 20;
+
+/// Keeps objects in this process. They go with the connector.
+///
+/// A put gathers the pieces into one buffer and a get copies it, so that both sides may write to
+/// what they have. An object that names its immutable [owner](Payload::with_owner) is kept by
+/// reference both ways.
+///
+/// ```
+/// use proxystore::connectors::memory::MemoryConnector;
+/// use proxystore::ConnectorExt;
+///
+/// let connector = MemoryConnector::new();
+/// let key = connector.put_bytes(b"hello")?;
+/// assert_eq!(connector.get_vec(&key)?.as_deref(), Some(&b"hello"[..]));
+/// # Ok::<(), proxystore::Error>(())
+/// ```
+#[derive(Default)]
+pub struct MemoryConnector {
+    objects: ForkMutex<HashMap<Key, Object>>,
+}
+
+#[derive(Clone)]
+enum Object {
+    Copied(Blob),
+    Kept(Arc<Kept>),
+}
+
+impl Object {
+    fn new(payload: &Payload<'_>) -> Self {
+        if let Some(kept) = Kept::new(payload) {
+            return Self::Kept(Arc::new(kept));
+        }
+        let mut buffer = Buffer::with_len(payload.len());
+        payload.copy_to(&mut buffer);
+        Self::Copied(Blob::new(buffer))
+    }
+
+    fn fetch(self, access: Access) -> Blob {
+        match (self, access) {
+            (Self::Copied(blob), Access::View) => Blob::new(View(blob)),
+            (Self::Copied(blob), _) => Blob::copy_from(&blob),
+            (Self::Kept(kept), Access::Copy) => Blob::new(kept.join()),
+            (Self::Kept(kept), _) => Blob::from_region(kept),
+        }
+    }
+
+    fn is_quick(&self, access: Access) -> bool {
+        match self {
+            Self::Copied(blob) => access == Access::View || blob.len() <= QUICK_UP_TO,
+            Self::Kept(_) => access != Access::Copy,
+        }
+    }
+}
+
+impl MemoryConnector {
+    /// An empty connector.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn find(&self, key: &Key) -> Option<Object> {
+        self.objects.lock().get(key).cloned()
+    }
+}
+
+impl Connector for MemoryConnector {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capability(&self) -> Capability {
+        Capability {
+            deferred_set: true,
+            batch: true,
+            keeps_owners: true,
+            ..Capability::default()
+        }
+    }
+
+    fn put(&self, payload: &Payload<'_>) -> Result<Key> {
+        let key = self.new_key();
+        self.set(&key, payload)?;
+        Ok(key)
+    }
+
+    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
+        payloads.iter().map(|payload| self.put(payload)).collect()
+    }
+
+    fn new_key(&self) -> Key {
+        Key::fresh()
+    }
+
+    fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
+        let object = Object::new(payload);
+        let replaced = self.objects.lock().insert(key.clone(), object);
+        drop(replaced); // outside the lock: a large object takes time to free, an owner may call us
+        Ok(())
+    }
+
+    fn get(&self, key: &Key, access: Access) -> Result<Option<Blob>> {
+        Ok(self.find(key).map(|object| object.fetch(access)))
+    }
+
+    fn get_quick(&self, key: &Key, access: Access) -> Result<Option<Option<Blob>>> {
+        Ok(match self.find(key) {
+            None => Some(None),
+            Some(object) if object.is_quick(access) => Some(Some(object.fetch(access))),
+            Some(_) => None,
+        })
+    }
+
+    fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>> {
+        keys.iter().map(|key| self.get(key, access)).collect()
+    }
+
+    fn exists(&self, key: &Key) -> Result<bool> {
+        Ok(self.objects.lock().contains_key(key))
+    }
+
+    fn evict(&self, key: &Key) -> Result<()> {
+        let gone = self.objects.lock().remove(key);
+        drop(gone); // outside the lock, as in `set`
+        Ok(())
+    }
+
+    fn evict_batch(&self, keys: &[Key]) -> Result<()> {
+        keys.iter().try_for_each(|key| self.evict(key))
+    }
+
+    fn close(&self, clear: bool) -> Result<()> {
+        if clear {
+            let gone = std::mem::take(&mut *self.objects.lock());
+            drop(gone);
+        }
+        Ok(())
+    }
+
+    fn is_quick(&self, len: usize) -> bool {
+        len <= QUICK_UP_TO
+    }
+}
+
+impl fmt::Debug for MemoryConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryConnector({} objects)", self.objects.lock().len())
+    }
+}
+
+impl fmt::Display for MemoryConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory")
+    }
+}
