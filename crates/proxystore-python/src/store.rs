@@ -226,21 +226,25 @@ impl PyStore {
             .map_err(|_| PyRuntimeError::new_err("this Store is open already"))
     }
 
+    /// Name of the store.
     #[getter]
     fn name(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
         Ok(self.opened()?.name.clone_ref(py))
     }
 
+    /// Where the objects are.
     #[getter]
     fn connector(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(self.opened()?.connector.clone_ref(py))
     }
 
+    /// Objects that were resolved lately.
     #[getter]
     fn cache(&self, py: Python<'_>) -> PyResult<Py<PyLruCache>> {
         Ok(self.opened()?.cache.clone_ref(py))
     }
 
+    /// The store's own serializer, or None.
     #[getter]
     fn serializer(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         Ok(self
@@ -250,6 +254,7 @@ impl PyStore {
             .map(|own| own.clone_ref(py)))
     }
 
+    /// The store's own deserializer, or None.
     #[getter]
     fn deserializer(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         Ok(self
@@ -264,6 +269,33 @@ impl PyStore {
         Ok(self.opened()?.populate_target)
     }
 
+    /// Put an object into the store.
+    ///
+    /// It is stored as it is now: changing it later changes nothing there. Objects that hold their
+    /// data in buffers (arrays, tables, bytes) are written from those buffers, without a copy
+    /// between.
+    ///
+    /// Args:
+    ///     obj: The object.
+    ///     lifetime: Evicts the object when it ends.
+    ///     serializer: Used instead of the store's.
+    ///     kwargs: Passed on to the connector's `put`, if it takes any.
+    ///
+    /// Returns:
+    ///     Its key.
+    ///
+    /// Raises:
+    ///     SerializationError: If the object cannot be turned into bytes.
+    ///     ConnectorError: If it could not be stored; nothing of it is left then.
+    ///     TypeError: If a serializer of one's own returns no bytes.
+    ///
+    /// Example:
+    ///     >>> from proxystore.connectors.local import LocalConnector
+    ///     >>> from proxystore.store import Store
+    ///     >>> store = Store('example', LocalConnector())
+    ///     >>> key = store.put({'a': 1})
+    ///     >>> store.get(key)
+    ///     {'a': 1}
     #[pyo3(signature = (obj, *, lifetime=None, serializer=None, **kwargs))]
     fn put<'py>(
         slf: &Bound<'py, Self>,
@@ -275,6 +307,16 @@ impl PyStore {
         Self::put_object(slf, obj, lifetime, serializer, kwargs)
     }
 
+    /// Put several objects at once, all or none.
+    ///
+    /// Args:
+    ///     objs: The objects.
+    ///     lifetime: Evicts the objects when it ends.
+    ///     serializer: Used instead of the store's.
+    ///     kwargs: Passed on to the connector's `put_batch`, if it takes any.
+    ///
+    /// Returns:
+    ///     Their keys, in order.
     #[pyo3(signature = (objs, *, lifetime=None, serializer=None, **kwargs))]
     fn put_batch<'py>(
         slf: &Bound<'py, Self>,
@@ -307,6 +349,25 @@ impl PyStore {
         opened.backend.set(key.py(), key, &encoded)
     }
 
+    /// Get an object by its key, from the cache or the connector.
+    ///
+    /// The object is the caller's to change: arrays are writable, and nobody else sees it. (Who
+    /// asks again in this process while it is in the cache gets the same object, though.)
+    ///
+    /// Args:
+    ///     key: What `put` returned.
+    ///     deserializer: Used instead of the store's.
+    ///     default: Returned if there is no such object.
+    ///     access: What the caller will do with a large array: `'copy'` overwrite most of it,
+    ///         `'cow'` read most of it, `'view'` only read it; `'auto'` if not known.
+    ///
+    /// Returns:
+    ///     The object, or `default`.
+    ///
+    /// Raises:
+    ///     SerializationError: If the stored bytes cannot be turned into an object.
+    ///     FrameError: If they are cut off or were changed.
+    ///     ConnectorError: If the store cannot be reached.
     #[pyo3(signature = (key, *, deserializer=None, default=None, access=None))]
     fn get<'py>(
         &self,
@@ -320,11 +381,19 @@ impl PyStore {
             .or(default))
     }
 
+    /// Tell whether there is an object of this key, in the cache or the connector.
+    ///
+    /// Args:
+    ///     key: What `put` returned.
     fn exists(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let opened = self.opened()?;
         Ok(opened.cache.get().contains(key)? || opened.backend.exists(key)?)
     }
 
+    /// Remove an object from the store and the cache, if it is there.
+    ///
+    /// Args:
+    ///     key: What `put` returned.
     fn evict(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         self.evict_key(key)
     }
@@ -336,10 +405,42 @@ impl PyStore {
             .try_for_each(|key| opened.cache.get().remove(key))
     }
 
+    /// Tell whether the object of this key is in the cache.
+    ///
+    /// Args:
+    ///     key: What `put` returned.
     fn is_cached(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         self.opened()?.cache.get().contains(key)
     }
 
+    /// Put an object and return a proxy of it.
+    ///
+    /// Args:
+    ///     obj: The object.
+    ///     evict: Whether the object is evicted once the proxy is resolved (elsewhere: here it holds
+    ///         the object already).
+    ///     lifetime: Evicts the object when it ends; excludes `evict`.
+    ///     serializer: Used instead of the store's.
+    ///     deserializer: Used by the proxy instead of the store's.
+    ///     populate_target: Whether the proxy holds the object already, in this process; as the
+    ///         store was made if not given.
+    ///     skip_nonproxiable: Whether `None`, `True` and `False` are returned as they are instead of
+    ///         raising.
+    ///     kwargs: Passed on to the connector's `put`, if it takes any.
+    ///
+    /// Returns:
+    ///     The proxy.
+    ///
+    /// Raises:
+    ///     NonProxiableTypeError: For `None`, `True` and `False`.
+    ///     ValueError: If both `evict` and `lifetime` are given.
+    ///
+    /// Example:
+    ///     >>> from proxystore.connectors.local import LocalConnector
+    ///     >>> from proxystore.store import Store
+    ///     >>> p = Store('example', LocalConnector()).proxy('hello')
+    ///     >>> p.upper()
+    ///     'HELLO'
     #[pyo3(signature = (obj, *, evict=false, lifetime=None, serializer=None, deserializer=None, populate_target=None, skip_nonproxiable=false, **kwargs))]
     #[expect(clippy::too_many_arguments, reason = "the public signature")]
     fn proxy<'py>(
@@ -373,6 +474,19 @@ impl PyStore {
         Self::_proxy_of(slf, &key, evict, deserializer, populate.then_some(obj))
     }
 
+    /// Return a proxy of an object that is in the store.
+    ///
+    /// Args:
+    ///     key: What `put` returned.
+    ///     evict: Whether the object is evicted once the proxy is resolved.
+    ///     lifetime: Evicts the object when it ends; excludes `evict`.
+    ///     deserializer: Used by the proxy instead of the store's.
+    ///
+    /// Returns:
+    ///     The proxy, not resolved. Whether there is such an object is not asked.
+    ///
+    /// Raises:
+    ///     ValueError: If both `evict` and `lifetime` are given.
     #[pyo3(signature = (key, *, evict=false, lifetime=None, deserializer=None))]
     fn proxy_from_key<'py>(
         slf: &Bound<'py, Self>,
@@ -452,10 +566,10 @@ fn attach(
 /// target; None where computing it would read megabytes.
 fn cached_hash<'py>(target: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = target.py();
-    if target.is_exact_instance_of::<PyBytes>() || target.is_exact_instance_of::<PyString>() {
-        if target.len()? > LONGEST_HASHED {
-            return Ok(None);
-        }
+    let is_text =
+        target.is_exact_instance_of::<PyBytes>() || target.is_exact_instance_of::<PyString>();
+    if is_text && target.len()? > LONGEST_HASHED {
+        return Ok(None);
     }
     match target.hash() {
         Ok(hash) => Ok(Some(hash.into_pyobject(py)?.into_any())),
