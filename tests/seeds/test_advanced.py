@@ -146,7 +146,7 @@ def test_caching(store_dir: Path) -> None:
     store.close()
 
 
-def test_the_store_replaces_an_object_of_its_name_only_for_init_store(
+def test_a_name_taken_twice(
     store_dir: Path,
 ) -> None:
     store = proxystore.store.init_store(
