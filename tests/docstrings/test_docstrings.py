@@ -20,12 +20,21 @@ def public_modules() -> list[str]:
 
 
 @pytest.mark.parametrize('name', public_modules())
-def test_examples(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples(
+    name: str,
+    redis_server: RedisAddress,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
-    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
-    assert result.failed == 0
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in doctest.DocTestFinder().find(module):
+        for example in test.examples:
+            example.source = example.source.replace('6379', str(redis_server.port))
+        runner.run(test)
+    assert runner.failures == 0
     if name not in WITHOUT_EXAMPLE:
-        assert result.attempted > 0, f'{name} has no runnable example'
+        assert runner.tries > 0, f'{name} has no runnable example'
     else:
-        assert result.attempted == 0, f'{name} has an example: take it off the list'
+        assert runner.tries == 0, f'{name} has an example: take it off the list'

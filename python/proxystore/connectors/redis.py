@@ -35,10 +35,12 @@ class RedisConnector(NativeBase[RedisKey]):
             host and port.
 
     Example:
-        ```python
-        connector = RedisConnector('localhost', 6379)
-        key = connector.put(b'hello')
-        ```
+        >>> connector = RedisConnector('127.0.0.1', 6379)
+        >>> key = connector.put(b'hello')
+        >>> connector.get(key)
+        b'hello'
+        >>> connector.evict(key)
+        >>> connector.close()
     """
 
     _key_class = RedisKey

@@ -1,4 +1,13 @@
-"""Errors of stores."""
+"""Errors of stores.
+
+Example:
+    >>> from proxystore.store import Store
+    >>> with Store('example') as store:
+    ...     store.proxy(None)
+    Traceback (most recent call last):
+    ...
+    proxystore.store.exceptions.NonProxiableTypeError: ...
+"""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ class RedisStore(Store[RedisConnector]):
         ConnectorUnreachableError: If no server answers.
 
     Example:
-        ```python
-        store = RedisStore('example', hostname='localhost', port=6379)
-        key = store.set('hello')
-        ```
+        >>> with RedisStore('example', '127.0.0.1', 6379) as store:
+        ...     key = store.set('hello')
+        ...     store.get(key)
+        'hello'
     """
 
     def __init__(

@@ -1,4 +1,10 @@
-"""Types that stores and connectors share."""
+"""Types that stores and connectors share.
+
+Example:
+    >>> import json
+    >>> from proxystore.store.types import SerializerT
+    >>> serializer: SerializerT = lambda obj: json.dumps(obj).encode()
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,17 @@
-"""Functions over the proxies of stores."""
+"""Functions over the proxies of stores.
+
+Example:
+    >>> import pickle
+    >>> from proxystore.connectors.local import LocalConnector
+    >>> from proxystore.store import Store
+    >>> with Store('example', LocalConnector(), register=True) as store:
+    ...     p = pickle.loads(pickle.dumps(store.proxy([1, 2, 3])))
+    ...     store.exists(get_key(p))
+    ...     resolve_async(p)
+    ...     sum(p)
+    True
+    6
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Small functions over data, the environment and imports."""
+"""Small functions over data, the environment and imports.
+
+Example:
+    >>> from proxystore.utils import readable_to_bytes
+    >>> readable_to_bytes('1.5 KB')
+    1500
+"""
 
 from __future__ import annotations
 

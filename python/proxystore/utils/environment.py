@@ -1,4 +1,13 @@
-"""Where this process runs."""
+"""Where this process runs.
+
+Example:
+    >>> import os
+    >>> from proxystore.utils.environment import home_dir
+    >>> os.environ['PROXYSTORE_HOME'] = '/data/proxystore'
+    >>> home_dir()
+    '/data/proxystore'
+    >>> del os.environ['PROXYSTORE_HOME']
+"""
 
 from __future__ import annotations
 
