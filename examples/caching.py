@@ -1,6 +1,8 @@
 """Caching: proxies of one object share one copy in each process.
 
-python examples/caching.py
+Run it with
+
+    python examples/caching.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Put, send a proxy, use it: the first steps.
 
-python examples/quickstart.py
+Run it with
+
+    python examples/quickstart.py
 """
 
 from __future__ import annotations

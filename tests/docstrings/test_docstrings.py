@@ -5,9 +5,12 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import proxystore
 import pytest
+
+from tests.conftest import RedisAddress
 
 WITHOUT_EXAMPLE: dict[str, str] = {}
 """Public modules that need none, each with the reason."""
