@@ -11,6 +11,7 @@ from typing import Generic
 from typing import Literal
 from typing import SupportsIndex
 from typing import TypeVar
+from typing import final
 
 from typing_extensions import Self
 from typing_extensions import disjoint_base
@@ -162,6 +163,7 @@ def store_factory(
     deserializer: Callable[..., Any] | None = None,
 ) -> Any: ...
 
+@final
 class NativeConnector:
     def put(self, obj: bytes | bytearray | memoryview) -> str: ...
     def put_batch(
