@@ -20,6 +20,8 @@ pub(crate) struct Directory {
     kind: &'static str,
     /// Replaced when the directory was removed and made again.
     fd: AtomicI32,
+    /// Whether the directories above may be made, too.
+    makes_parents: bool,
     file_system: FileSystem,
     /// For new files: others may read what the directory lets them reach.
     file_mode: libc::mode_t,
@@ -34,7 +36,7 @@ impl Directory {
     pub(crate) fn create(path: &Path, kind: &'static str) -> Result<Self> {
         let path = std::path::absolute(path)
             .map_err(|error| failure(kind, error, "finding the directory", path))?;
-        make(&path).map_err(|error| failure(kind, error, "making the directory", &path))?;
+        make(&path, true).map_err(|error| failure(kind, error, "making the directory", &path))?;
         Self::open(&path, kind)
     }
 
@@ -52,11 +54,18 @@ impl Directory {
             path: path.to_owned(),
             kind,
             fd: AtomicI32::new(fd.into_raw_fd()),
+            makes_parents: true,
             file_system,
             file_mode: 0o600 | (mode & 0o044),
             naming: AtomicU8::new(0),
             joining: AtomicU8::new(0),
         })
+    }
+
+    /// For a part of something larger: if that is gone, this is not made again.
+    pub(crate) fn in_a_session(mut self) -> Self {
+        self.makes_parents = false;
+        self
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -127,7 +136,7 @@ impl Directory {
             _ if system::stat(fd).is_ok_and(|found| found.st_nlink == 0) => true,
             _ => return false,
         };
-        if remake && make(&self.path).is_err() {
+        if remake && make(&self.path, self.makes_parents).is_err() {
             return false;
         }
         let Ok(new) = open_trusted(&self.path) else {
@@ -172,12 +181,16 @@ impl fmt::Debug for Directory {
     }
 }
 
-/// Makes a directory and those above it, each for this user alone.
-fn make(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
+/// Makes a directory, and those above it if `parents`, each for this user alone.
+fn make(path: &Path, parents: bool) -> io::Result<()> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(parents)
         .mode(0o700)
-        .create(path)
+        .create(path);
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other,
+    }
 }
 
 /// Opens a directory; a link in its place is followed only if this user or root put it there.

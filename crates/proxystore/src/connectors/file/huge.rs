@@ -1,9 +1,8 @@
 //! Large files in memory, filled through huge pages.
 //!
 //! tmpfs hands out pages of 4 kB (mounts are `huge=never` by default), and making those costs more
-//! than the copy: `write` runs at 2.6 GB/s where `memcpy` runs at 15. `MADV_COLLAPSE` (Linux 6.1)
-//! makes huge pages there without privileges: 7.9 GB/s, twice as fast to read, and freed 40 times
-//! as fast.
+//! than the copy. `MADV_COLLAPSE` (Linux 6.1) joins them to huge pages there, without privileges:
+//! 4 MB take 0.56 ms instead of 0.85, are read twice as fast and freed 20 times as fast.
 
 use super::system::retry;
 use crate::Payload;
@@ -13,9 +12,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Payloads from this length on are filled so: below two huge pages, the fixed cost of joining
-/// (it drains every processor's page lists) is not won back.
-pub(super) const JOINED_FROM: usize = 2 * HUGE_PAGE;
+/// Payloads from this length on are filled so: a single huge page is won back already (0.26 ms
+/// instead of 0.41 ms for 2 MiB).
+pub(super) const JOINED_FROM: usize = HUGE_PAGE;
+
+/// How much is joined, then filled, at a time: the kernel zeroes what it joins, and a piece of this
+/// length is still in the processor's cache when the copy comes (100 MB: 23.3 ms instead of 25.4
+/// in one piece). Smaller pieces gain no more, and each call drains every processor's page lists.
+const PIECE: usize = 4 * HUGE_PAGE;
 
 /// `MADV_COLLAPSE`, which older C libraries do not name.
 const COLLAPSE: libc::c_int = 25;
@@ -24,59 +28,31 @@ const COLLAPSE: libc::c_int = 25;
 const REFUSED: u8 = 1;
 
 /// Fills the front of an empty, unnamed file, in whole huge pages, and gives the number of bytes
-/// filled; the file's position is behind them. 0 where this cannot be done: the file is then
-/// written as usual.
+/// filled; the file ends, and its position is, behind them. What is left is then written as usual,
+/// and that is all of it where pages cannot be joined.
 ///
-/// The pages exist before they are touched, so a full file system is an error here, never `SIGBUS`.
+/// The pages exist before they are touched, so a full file system is never `SIGBUS`.
 pub(super) fn fill(file: &OwnedFd, payload: &Payload<'_>, state: &AtomicU8) -> io::Result<usize> {
     if state.load(Ordering::Relaxed) == REFUSED {
         return Ok(0);
     }
-    let len = payload.len() / HUGE_PAGE * HUGE_PAGE;
-    match join(file, len) {
-        Ok(window) => {
-            window.copy_from(payload);
-            drop(window);
-            seek(file, len)?;
-            Ok(len)
-        }
-        Err(error) => {
-            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) {
-                state.store(REFUSED, Ordering::Relaxed);
-            }
-            // Not enough space, or no huge page free right now: `write` finds out what is possible.
-            truncate(file, 0)?;
-            Ok(0)
-        }
+    let whole = payload.len() / HUGE_PAGE * HUGE_PAGE;
+    let filled = match Window::map(file, whole) {
+        Ok(window) => window.fill(file, payload, state),
+        Err(_) => return Ok(0), // no room for mappings; a write needs none
+    };
+    if filled < whole {
+        // Pages that were made ready for joining, behind what was filled.
+        truncate(file, filled)?;
     }
+    seek(file, filled)?;
+    Ok(filled)
 }
 
-/// A shared mapping of a file whose every page exists.
+/// A shared mapping of the front of a file that nobody else knows.
 struct Window {
     start: NonNull<u8>,
     len: usize,
-}
-
-/// Makes the first `len` bytes of the file huge pages, and maps them.
-fn join(file: &OwnedFd, len: usize) -> io::Result<Window> {
-    truncate(file, len)?;
-    // The kernel joins what is there: one byte in each huge page is enough.
-    for at in (0..len).step_by(HUGE_PAGE) {
-        let fd = file.as_raw_fd();
-        // SAFETY: one byte is read from a place that has one.
-        let wrote = unsafe { libc::pwrite(fd, c"".as_ptr().cast(), 1, at as libc::off_t) };
-        if wrote != 1 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    let window = Window::map(file, len)?;
-    // SAFETY: advice about the mapping just made.
-    let joined = unsafe { libc::madvise(window.start.as_ptr().cast(), len, COLLAPSE) };
-    if joined == 0 {
-        Ok(window)
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }
 
 impl Window {
@@ -94,20 +70,60 @@ impl Window {
         Ok(Self { start, len })
     }
 
-    /// Copies as much of the payload as there is room for.
-    fn copy_from(&self, payload: &Payload<'_>) {
+    /// Joins and fills piece by piece, as far as the kernel goes along; gives the bytes filled.
+    fn fill(&self, file: &OwnedFd, payload: &Payload<'_>, state: &AtomicU8) -> usize {
+        let mut source = payload.pieces().iter().copied();
+        let mut rest: &[u8] = &[];
         let mut at = 0;
-        for piece in payload.pieces() {
-            let count = piece.len().min(self.len - at);
-            // SAFETY: `at + count <= len`; nobody else knows the file, so nobody else has it
-            // mapped, and it does not shrink.
-            unsafe {
-                std::ptr::copy_nonoverlapping(piece.as_ptr(), self.start.as_ptr().add(at), count);
+        while at < self.len {
+            let end = (at + PIECE).min(self.len);
+            if let Err(error) = self.join(file, at, end) {
+                // Otherwise there is no space, or no huge page right now.
+                if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) {
+                    state.store(REFUSED, Ordering::Relaxed);
+                }
+                break;
             }
-            at += count;
-            if at == self.len {
-                return;
+            while at < end {
+                if rest.is_empty() {
+                    match source.next() {
+                        Some(piece) => rest = piece,
+                        None => return at,
+                    }
+                }
+                let (now, later) = rest.split_at(rest.len().min(end - at));
+                // SAFETY: `at + now.len() <= end <= len`, and these pages exist, since they were
+                // joined; nobody else knows the file, so it does not shrink.
+                unsafe {
+                    let target = self.start.as_ptr().add(at);
+                    std::ptr::copy_nonoverlapping(now.as_ptr(), target, now.len());
+                }
+                at += now.len();
+                rest = later;
             }
+        }
+        at
+    }
+
+    /// Makes a range of the file huge pages.
+    fn join(&self, file: &OwnedFd, from: usize, to: usize) -> io::Result<()> {
+        truncate(file, to)?;
+        // The kernel joins what is there: one byte in each huge page is enough.
+        for at in (from..to).step_by(HUGE_PAGE) {
+            let fd = file.as_raw_fd();
+            // SAFETY: one byte is read from a place that has one.
+            let wrote = unsafe { libc::pwrite(fd, c"".as_ptr().cast(), 1, at as libc::off_t) };
+            if wrote != 1 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        // SAFETY: `from` lies inside the mapping.
+        let start = unsafe { self.start.as_ptr().add(from) };
+        // SAFETY: advice about a part of the mapping.
+        if unsafe { libc::madvise(start.cast(), to - from, COLLAPSE) } == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
         }
     }
 }

@@ -3,6 +3,9 @@
 //! One object is one file, named by its key. How it behaves on memory, disk and network file
 //! systems is described in `docs/storage.md`.
 
+// Shared memory uses more of a directory than files do.
+#![cfg_attr(not(feature = "shared-memory"), allow(dead_code, unused_imports))]
+
 mod clear;
 mod directory;
 mod fetch;

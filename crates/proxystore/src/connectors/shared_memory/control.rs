@@ -102,8 +102,8 @@ impl Control {
             .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
-    /// Where the session spills to.
-    pub(super) fn spill_path(&self) -> Option<PathBuf> {
+    /// The directory, shared by many users, that the session spills below.
+    pub(super) fn spill_dir(&self) -> Option<PathBuf> {
         let page = self.0.as_ptr().cast::<u8>().cast_const();
         // SAFETY: the path is within the page and was written once, before anybody could map it.
         let room =

@@ -7,8 +7,9 @@
 
 use super::control::Control;
 use super::fork_lock::ForkLock;
+use super::sweep::LOCK_SUFFIX;
 use crate::connectors::file::system;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -62,15 +63,16 @@ impl Hold {
     /// taken, or a sweeper was faster than the lock: then another name is to be tried.
     pub(super) fn create(
         directory: RawFd,
-        name: &CStr,
-        path: PathBuf,
+        path: &Path,
+        session: &str,
         limit: u64,
         spill: Option<&Path>,
     ) -> Result<Self, Refusal> {
+        let (lock, path) = lock_file(path, session)?;
         let mut table = TABLE.lock();
         table.handle_forks();
         let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
-        let file = match system::open_at(directory, name, flags, 0o600) {
+        let file = match system::open_at(directory, &lock, flags, 0o600) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(Refusal::Gone);
             }
@@ -80,19 +82,20 @@ impl Hold {
             return Err(Refusal::Gone);
         }
         let control = Control::create(file.as_fd(), limit, spill).inspect_err(|_| {
-            let _ = system::unlink_at(directory, name);
+            let _ = system::unlink_at(directory, &lock);
         })?;
         Ok(table.add(path, file, control, true))
     }
 
     /// Holds a session that is there.
-    pub(super) fn join(directory: RawFd, name: &CStr, path: PathBuf) -> Result<Self, Refusal> {
+    pub(super) fn join(directory: RawFd, path: &Path, session: &str) -> Result<Self, Refusal> {
+        let (lock, path) = lock_file(path, session)?;
         let mut table = TABLE.lock();
         table.handle_forks();
         if let Some(hold) = table.again(&path) {
             return Ok(hold);
         }
-        let file = match system::open_at(directory, name, libc::O_RDWR, 0) {
+        let file = match system::open_at(directory, &lock, libc::O_RDWR, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Refusal::Gone),
             other => other?,
         };
@@ -104,20 +107,22 @@ impl Hold {
         Ok(table.add(path, file, control, false))
     }
 
-    /// The session that this process, or the one it was forked from, made in a directory.
-    pub(super) fn own_in(directory: &Path) -> Option<Self> {
+    /// A session that this process, or the one it was forked from, made in a directory.
+    pub(super) fn own_in(directory: &Path, fits: impl Fn(&Control) -> bool) -> Option<Self> {
         let mut table = TABLE.lock();
         let path = table
             .entries
             .iter()
-            .find(|entry| entry.own && entry.path.parent() == Some(directory))
+            .find(|entry| {
+                entry.own && entry.path.parent() == Some(directory) && fits(&entry.control)
+            })
             .map(|entry| entry.path.clone())?;
         table.again(&path)
     }
 
-    /// Of the lock file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn session_name(&self) -> &str {
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str());
+        stem.unwrap_or_default()
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -205,7 +210,7 @@ extern "C" fn at_exit() {
         let table = TABLE.lock();
         let own = table.entries.iter().filter(|entry| entry.own);
         own.filter(|entry| claim(entry.file.as_raw_fd()).unwrap_or(false))
-            .map(|entry| (entry.path.clone(), entry.control.spill_path()))
+            .map(|entry| (entry.path.clone(), entry.control.spill_dir()))
             .collect()
     };
     for (path, spill) in own {
@@ -231,7 +236,7 @@ pub(super) fn take_if_dead(
     }
     let spill = Control::open(file.as_fd())
         .ok()
-        .and_then(|control| control.spill_path());
+        .and_then(|control| control.spill_dir());
     system::unlink_at(directory, name)?;
     Ok(Some(spill))
 }
@@ -250,6 +255,13 @@ pub(super) fn inspect<R>(
     // Opened and closed under the lock: no connector of this process holds it meanwhile.
     let file = system::open_at(directory, name, libc::O_RDWR, 0)?;
     Ok(look(&Control::open(file.as_fd())?))
+}
+
+/// The lock file of a session: its name and its path.
+fn lock_file(directory: &Path, session: &str) -> io::Result<(CString, PathBuf)> {
+    let name = format!("{session}{LOCK_SUFFIX}");
+    let path = directory.join(&name);
+    Ok((system::c_path(Path::new(&name))?, path))
 }
 
 /// Holds beside others; false if somebody has claimed the file.

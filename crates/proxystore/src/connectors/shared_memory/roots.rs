@@ -3,7 +3,6 @@
 use super::origin::user;
 use crate::connectors::file::{failure, system};
 use crate::{Error, ErrorKind, Result};
-use std::ffi::CStr;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -78,24 +77,28 @@ impl Root {
     pub(super) fn mount(&self) -> u64 {
         self.mount
     }
-
-    /// Makes a directory in it; false if the name is taken.
-    pub(super) fn make(&self, name: &CStr) -> io::Result<bool> {
-        make_at(self.fd(), name)
-    }
 }
 
-fn directory_name(user: u32) -> String {
+pub(super) fn directory_name(user: u32) -> String {
     format!("proxystore-{user}")
 }
 
-pub(super) fn make_at(directory: RawFd, name: &CStr) -> io::Result<bool> {
+/// Makes a directory; false if the name is taken.
+pub(super) fn make_at(directory: RawFd, name: &str) -> io::Result<bool> {
+    let name = system::c_path(Path::new(name))?;
     // SAFETY: `name` ends with a zero byte.
     match system::retry(|| unsafe { libc::mkdirat(directory, name.as_ptr(), 0o700) }) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The same below a path, whose last part is not followed if it is a link.
+pub(super) fn make_in(path: &Path, name: &str) -> io::Result<bool> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    let directory = system::open_at(libc::AT_FDCWD, &system::c_path(path)?, flags, 0)?;
+    make_at(directory.as_raw_fd(), name)
 }
 
 pub(super) fn fail(error: io::Error, doing: &str, path: &Path) -> Error {
@@ -116,7 +119,7 @@ fn planted(path: &Path, why: &str) -> Error {
 }
 
 /// Where to spill to when nobody says: the usual places for temporary files, those on a disk first.
-pub(super) fn default_spill_root() -> Option<PathBuf> {
+pub(super) fn default_spill_dir() -> Option<PathBuf> {
     use crate::connectors::file::FileSystem;
     let named = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
     let places = named.map(PathBuf::from).into_iter();

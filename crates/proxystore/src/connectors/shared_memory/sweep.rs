@@ -6,11 +6,10 @@
 //! in between leaves what the next one removes.
 
 use super::hold;
-use super::origin::boot;
+use super::origin::{boot, user};
 use super::roots::Root;
 use crate::Key;
-use crate::connectors::file::{FileSystem, entries, system};
-use std::ffi::CStr;
+use crate::connectors::file::{FileSystem, entries};
 use std::path::{Path, PathBuf};
 
 pub(super) const LOCK_SUFFIX: &str = ".lock";
@@ -75,41 +74,36 @@ pub(super) fn sweep_spilled(spill: &Root, memory: &Root) {
 }
 
 /// Removes the objects of a session whose lock file was just removed.
-pub(super) fn remove_objects(lock: &Path, spill: Option<&Path>) {
+pub(super) fn remove_objects(lock: &Path, spill_dir: Option<&Path>) {
     let _ = std::fs::remove_dir_all(lock.with_extension(""));
-    if let (Some(spill), Some(session)) = (spill, lock.file_stem().and_then(|stem| stem.to_str())) {
-        remove_spilled(spill, session);
+    let session = lock.file_stem().and_then(|stem| stem.to_str());
+    if let (Some(dir), Some(session)) = (spill_dir, session) {
+        remove_spilled(dir, session);
     }
 }
 
-/// `spill` is the user's directory there.
-fn remove_spilled(spill: &Path, session: &str) {
-    let Ok(listing) = std::fs::read_dir(spill) else {
+fn remove_spilled(dir: &Path, session: &str) {
+    let Ok(Some(root)) = Root::open(dir, user()) else {
         return;
     };
-    for entry in listing.flatten() {
-        let name = entry.file_name();
-        let of_session = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(session))
-            .is_some_and(|rest| rest.starts_with('.'));
-        if of_session {
-            let _ = std::fs::remove_dir_all(entry.path());
+    let Ok(names) = entries(root.fd()) else {
+        return;
+    };
+    for text in names.iter().filter_map(|name| name.to_str().ok()) {
+        let rest = text.strip_prefix(session);
+        if rest.is_some_and(|rest| rest.starts_with('.')) {
+            let _ = std::fs::remove_dir_all(root.path().join(text));
         }
     }
 }
 
+/// When in doubt, it lives.
 fn has_lock(root: &Root, session: &str) -> bool {
-    // When in doubt, it lives.
-    let name = lock_name(session);
-    let found =
-        CStr::from_bytes_with_nul(name.as_bytes()).map(|name| system::access_at(root.fd(), name));
-    !matches!(found, Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound)
-}
-
-/// With the zero byte that system calls want.
-pub(super) fn lock_name(session: &str) -> String {
-    format!("{session}{LOCK_SUFFIX}\0")
+    let found = root
+        .path()
+        .join(format!("{session}{LOCK_SUFFIX}"))
+        .symlink_metadata();
+    !matches!(found, Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The lock files in a user's directory, with their sessions' names.

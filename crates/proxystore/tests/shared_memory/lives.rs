@@ -1,0 +1,216 @@
+//! As long as any process of the program lives, its objects do; then the next opener sweeps them.
+
+use crate::places::{Places, from_line, to_line};
+use crate::role::{self, Role};
+use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector, sessions};
+use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Key};
+use std::time::{Duration, Instant};
+
+const LARGE: usize = 3 << 20;
+
+/// The roles of this program's processes.
+pub(crate) fn play(name: &str) {
+    match name {
+        // Makes a session with a small, a large and a spilled object.
+        "maker" => {
+            let connector = make_objects();
+            role::wait_for_end();
+            drop(connector);
+        }
+        // The same, with a forked child that does nothing at all but live.
+        "forker" => {
+            let _connector = make_objects();
+            // SAFETY: the child only waits and ends.
+            let child = unsafe { libc::fork() };
+            if child != 0 {
+                role::say(child);
+            }
+            role::wait_for_end();
+            if child == 0 {
+                // SAFETY: ends the child without the test program's own endings.
+                unsafe { libc::_exit(0) };
+            }
+        }
+        // Joins the session it is told, and reads.
+        "joiner" => {
+            let (connector, keys) = join_told();
+            for key in &keys {
+                assert!(connector.get_vec(key).unwrap().is_some());
+            }
+            role::say("read");
+            role::wait_for_end();
+            for key in &keys {
+                assert!(connector.get_vec(key).unwrap().is_some());
+            }
+        }
+        // Opens and closes sessions, each time sweeping, and joins the one it is told.
+        "opener" => {
+            for _ in 0..30 {
+                let (connector, keys) = join_told();
+                let own = SharedMemoryConnector::create(SharedMemoryConfig {
+                    limit: Some(u64::from(std::process::id())),
+                    ..SharedMemoryConfig::default()
+                });
+                let key = own.as_ref().unwrap().put_bytes(b"x").unwrap();
+                assert!(own.unwrap().exists(&key).unwrap());
+                assert!(connector.exists(&keys[0]).unwrap());
+            }
+        }
+        // Stores a result, as a worker does, and ends.
+        "worker" => {
+            let connector = SharedMemoryConnector::create(SharedMemoryConfig::default()).unwrap();
+            let key = connector.put_bytes(b"result").unwrap();
+            role::say(format!("{}#{key}", to_line(connector.session())));
+        }
+        other => panic!("no role {other:?}"),
+    }
+}
+
+fn make_objects() -> SharedMemoryConnector {
+    let connector = SharedMemoryConnector::create(SharedMemoryConfig {
+        limit: Some(4 << 20),
+        ..SharedMemoryConfig::default()
+    })
+    .unwrap();
+    let keys = [b"small".to_vec(), vec![1; LARGE], vec![2; LARGE]]
+        .map(|bytes| connector.put_bytes(&bytes).unwrap().to_string());
+    assert!(connector.usage().spilled > 0);
+    let session = to_line(connector.session());
+    role::say(format!("{session}#{}", keys.join(",")));
+    connector
+}
+
+fn join_told() -> (SharedMemoryConnector, Vec<Key>) {
+    let told = std::env::var("TOLD").unwrap();
+    let (session, keys) = told.split_once('#').unwrap();
+    let keys = keys.split(',').map(|key| Key::new(key).unwrap()).collect();
+    (
+        SharedMemoryConnector::join(&from_line(session)).unwrap(),
+        keys,
+    )
+}
+
+fn session_of(told: &str) -> &str {
+    told.split_once('|').unwrap().0
+}
+
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < end, "it never came about");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn an_orderly_end_leaves_nothing() {
+    let places = Places::new();
+    let maker = Role::start("maker", &places.environment());
+    let told = maker.line();
+    assert!(!places.is_swept(session_of(&told)));
+    maker.end();
+    assert!(places.is_swept(session_of(&told)));
+}
+
+#[test]
+fn after_a_kill_the_next_opener_leaves_nothing() {
+    let places = Places::new();
+    let maker = Role::start("maker", &places.environment());
+    let told = maker.line();
+    maker.kill();
+    assert!(!places.is_swept(session_of(&told)));
+    drop(places.connector());
+    assert!(places.is_swept(session_of(&told)));
+    let (session, _) = told.split_once('#').unwrap();
+    let ended = SharedMemoryConnector::join(&from_line(session)).unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::Closed);
+    assert!(ended.to_string().contains("has ended"), "{ended}");
+}
+
+#[test]
+fn whoever_joined_keeps_it_alive() {
+    let places = Places::new();
+    let maker = Role::start("maker", &places.environment());
+    let told = maker.line();
+    let mut environment = places.environment().to_vec();
+    environment.push(("TOLD", &told));
+    let joiner = Role::start("joiner", &environment);
+    assert_eq!(joiner.line(), "read");
+    maker.kill();
+    drop(places.connector());
+    assert!(!places.is_swept(session_of(&told)));
+    joiner.end();
+    drop(places.connector());
+    assert!(places.is_swept(session_of(&told)));
+}
+
+#[test]
+fn a_forked_child_that_does_nothing_keeps_it_alive() {
+    let places = Places::new();
+    let forker = Role::start("forker", &places.environment());
+    let told = forker.line();
+    let child: i32 = forker.line().parse().unwrap();
+    // Both hold it, each by a lock of its own.
+    let held = || {
+        let all = sessions(Some(&places.memory)).unwrap();
+        let one = all.into_iter().find(|one| one.name == session_of(&told));
+        one.map_or(Vec::new(), |one| one.holders)
+    };
+    assert_eq!(held().len(), 2);
+    assert!(held().iter().all(|holder| holder.since.is_some()));
+    let root = forker.child.id();
+    forker.kill();
+    assert!(!held().iter().any(|holder| holder.pid == root));
+    drop(places.connector());
+    assert!(!places.is_swept(session_of(&told)));
+    // SAFETY: the process that the role forked, which waits for its input to end.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    wait_until(|| {
+        drop(places.connector());
+        places.is_swept(session_of(&told))
+    });
+}
+
+#[test]
+fn sweepers_and_joiners_at_once_never_lose_a_living_session() {
+    let places = Places::new();
+    let maker = Role::start("maker", &places.environment());
+    let told = maker.line();
+    let mut environment = places.environment().to_vec();
+    environment.push(("TOLD", &told));
+    let openers: Vec<_> = (0..4)
+        .map(|_| Role::start("opener", &environment))
+        .collect();
+    openers.into_iter().for_each(Role::end);
+    maker.end();
+    let (memory, disk) = places.names();
+    assert_eq!((memory, disk), (vec![], vec![]));
+}
+
+#[test]
+fn what_a_worker_stores_in_its_programs_session_outlives_the_worker() {
+    let places = Places::new();
+    let connector = places.connector();
+    let mut environment = places.environment().to_vec();
+    environment.push(("PROXYSTORE_SHM_SESSION", &connector.session().name));
+    let worker = Role::start("worker", &environment);
+    let told = worker.line();
+    worker.end();
+    drop(places.connector());
+    let (session, key) = told.split_once('#').unwrap();
+    assert_eq!(session_of(&told), connector.session().name);
+    let result = SharedMemoryConnector::join(&from_line(session)).unwrap();
+    let blob = result.get(&Key::new(key).unwrap(), Access::Auto).unwrap();
+    assert_eq!(&blob.unwrap()[..], b"result");
+}
+
+#[test]
+fn a_session_that_is_named_but_dead_is_replaced() {
+    let places = Places::new();
+    let mut environment = places.environment().to_vec();
+    let dead = Key::fresh().to_string();
+    environment.push(("PROXYSTORE_SHM_SESSION", &dead));
+    let worker = Role::start("worker", &environment);
+    assert_ne!(session_of(&worker.line()), dead);
+    worker.end();
+}

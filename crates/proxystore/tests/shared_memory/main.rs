@@ -1,0 +1,20 @@
+//! The shared-memory connector between real processes: who keeps objects alive, and what becomes
+//! of them.
+
+// Trials are tests wherever they stand in this program.
+#![allow(clippy::unwrap_used)]
+
+mod lives;
+mod places;
+#[path = "../file/role.rs"]
+mod role;
+mod sessions;
+mod spilling;
+
+/// The other side of the trials that start processes; nothing by itself.
+#[test]
+fn plays_its_role() {
+    if let Some(name) = role::current() {
+        lives::play(&name);
+    }
+}
