@@ -1,5 +1,6 @@
 //! Where the server is and how it is used.
 
+use crate::config::Url;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,53 @@ pub(super) enum Address<'a> {
 }
 
 impl RedisConfig {
+    /// Reads `redis://user:password@host:port/db` or `redis+unix:///socket`, and the options
+    /// `namespace`, `connect_timeout`, `timeout`, `bare_keys`, `clear`, and, of a socket, `db`.
+    ///
+    /// ```
+    /// use proxystore::config::Url;
+    /// use proxystore::connectors::redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::from_url(Url::parse("redis://cache/2?timeout=3")?)?;
+    /// assert_eq!((config.host.as_str(), config.port, config.db), ("cache", 6379, 2));
+    /// # Ok::<(), proxystore::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`], with what is wrong.
+    pub fn from_url(mut url: Url) -> Result<Self> {
+        let mut config = Self::default();
+        if url.scheme() == "redis+unix" {
+            if url.path().len() < 2 || url.host().is_some() {
+                return Err(url.invalid("name the socket: `redis+unix:///absolute/path`"));
+            }
+            config.unix_socket = Some(url.path().into());
+            config.db = url.take("db")?.unwrap_or(config.db);
+        } else {
+            if let Some(host) = url.host() {
+                config.host = host.to_owned();
+            }
+            config.port = url.port().unwrap_or(config.port);
+            let db = url.path().trim_start_matches('/');
+            if !db.is_empty() {
+                config.db = db.parse().map_err(|_| {
+                    url.invalid("the path is the number of the database: `redis://host:port/0`")
+                })?;
+            }
+        }
+        config.username = url.username().map(str::to_owned);
+        config.password = url.password().map(str::to_owned);
+        config.namespace = url.take("namespace")?.unwrap_or(config.namespace);
+        config.timeout = url.take("timeout")?.unwrap_or(config.timeout);
+        let connect_timeout = url.take("connect_timeout")?;
+        config.connect_timeout = connect_timeout.unwrap_or(config.connect_timeout);
+        config.bare_keys = url.take("bare_keys")?.unwrap_or(config.bare_keys);
+        config.clear_on_close = url.take("clear")?.unwrap_or(config.clear_on_close);
+        url.finish()?;
+        config.check()?;
+        Ok(config)
+    }
+
     pub(super) fn address(&self) -> Address<'_> {
         match &self.unix_socket {
             Some(path) => Address::Unix(path),
@@ -226,6 +274,50 @@ mod tests {
             let error = config.check().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfig);
             assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_says_it_all() {
+        let read = |text| RedisConfig::from_url(Url::parse(text).unwrap());
+        let config = read(
+            "redis://me:a%3Ab@[::1]:7000/3?namespace=team&timeout=2&connect_timeout=500ms&bare_keys=1&clear=true",
+        )
+        .unwrap();
+        let wanted = RedisConfig {
+            host: "::1".into(),
+            port: 7000,
+            unix_socket: None,
+            username: Some("me".into()),
+            password: Some("a:b".into()),
+            db: 3,
+            clear_on_close: true,
+            connect_timeout: Duration::from_millis(500),
+            timeout: Duration::from_secs(2),
+            namespace: "team".into(),
+            bare_keys: true,
+        };
+        assert_eq!(config, wanted);
+        assert_eq!(read("redis://").unwrap(), RedisConfig::default());
+        let config = read("redis+unix:///run/redis.sock?db=2").unwrap();
+        assert_eq!(config.unix_socket, Some("/run/redis.sock".into()));
+        assert_eq!(config.db, 2);
+        for wrong in [
+            "redis://h/x",
+            "redis://h/-1",
+            "redis://h/1/2",
+            "redis://h?db=2",
+            "redis://h?timeout=0",
+            "redis://me@h",
+            "redis+unix://",
+            "redis+unix://h/socket",
+            "redis://h?namespcae=x",
+        ] {
+            assert_eq!(
+                read(wrong).unwrap_err().kind(),
+                ErrorKind::InvalidConfig,
+                "{wrong}"
+            );
         }
     }
 

@@ -15,12 +15,14 @@ mod protocol;
 
 pub use config::RedisConfig;
 
+use crate::config::Url;
 use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
 use client::Client;
 use connection::{Connection, Failure};
 use keyspace::Keyspace;
 use protocol::Commands;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Keeps objects in a Redis server, 4.0 or later (or Valkey).
@@ -91,6 +93,12 @@ impl RedisConnector {
         }
         names
     }
+}
+
+/// Opens `redis://…` and `redis+unix://…`.
+pub(crate) fn open_url(url: Url) -> Result<Arc<dyn Connector>> {
+    let connector = RedisConnector::connect(RedisConfig::from_url(url)?)?;
+    Ok(Arc::new(connector))
 }
 
 impl Connector for RedisConnector {
