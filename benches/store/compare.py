@@ -1,0 +1,268 @@
+"""Times put and get of our store beside its peers, and prints the ratios.
+
+    python benches/store/compare.py [--quick] [--write benches/RESULTS.md]
+
+Every system runs in processes of its own, one that puts and one that gets, in a virtual
+environment of its own where it needs one (`.build/bench`). Rounds are interleaved: one put and
+one get of every system, then the next round; tables show medians. Every get is checked by its sum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import bars
+import objects
+import plot
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / '.build' / 'bench'
+PEERS = {
+    'v1': ['proxystore==1.1.0', 'numpy', 'pandas', 'redis'],
+    'peers': ['ray', 'joblib', 'numpy', 'pandas'],
+}
+SHOWN = {
+    'ours file': 'ours, FileConnector',
+    'ours default': 'ours, embedded default',
+    'v1 file': 'ProxyStore 1.1, FileConnector',
+    'ray': 'Ray',
+    'joblib': 'joblib, mapped',
+    'numpy': 'np.save, mapped',
+    'limit': 'bare write and read',
+    'ours local': 'ours, LocalConnector',
+    'v1 local': 'ProxyStore 1.1, LocalConnector',
+    'ours redis': 'ours, RedisConnector',
+    'v1 redis': 'ProxyStore 1.1, RedisConnector',
+}
+
+
+def environment(name: str) -> str:
+    """The interpreter of a peer's virtual environment, made if need be."""
+    python = BUILD / name / 'bin' / 'python'
+    done = BUILD / name / '.done'
+    if not done.exists():
+        print(f'installing {", ".join(PEERS[name])} ...', file=sys.stderr)
+        subprocess.run([sys.executable, '-m', 'venv', str(BUILD / name)], check=True)
+        subprocess.run([str(python), '-m', 'pip', 'install', '-q', *PEERS[name]], check=True)
+        done.touch()
+    return str(python)
+
+
+class Process:
+    """A worker process."""
+
+    def __init__(self, python: str, system: str, place: str) -> None:
+        worker = str(Path(__file__).parent / 'worker.py')
+        self.process = subprocess.Popen(
+            [python, worker, system, place],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f'{self.process.args} has ended')
+        result: dict[str, Any] = json.loads(line)
+        return result
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(request) + '\n')
+        self.process.stdin.flush()
+        return self.answer()
+
+    def stop(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+class System:
+    """A pair of processes, or one that does both."""
+
+    def __init__(self, name: str, python: str, place: str, *, alone: bool = False) -> None:
+        self.name = name
+        system = name.split()[-1]
+        self.putter = Process(python, system, place)
+        self.getter = self.putter if alone else Process(python, system, place)
+
+    def round(self, kind: str, size: int) -> dict[str, float]:
+        put = self.putter.ask(do='put', kind=kind, size=size)
+        got = self.getter.ask(do='get', kind=kind, ticket=put['ticket'])
+        self.putter.ask(do='evict', ticket=put['ticket'])
+        if got['sum'] != put['sum']:
+            raise RuntimeError(f'{self.name} returned other data for {kind} of {size}')
+        return {'put': put['put'], 'get': got['get'], 'get+sum': got['get+sum']}
+
+    def private(self, size: int) -> int:
+        put = self.putter.ask(do='put', kind='array', size=size)
+        got = self.getter.ask(do='get', kind='memory', ticket=put['ticket'])
+        self.putter.ask(do='evict', ticket=put['ticket'])
+        return int(got['private'])
+
+    def stop(self) -> None:
+        self.putter.stop()
+        if self.getter is not self.putter:
+            self.getter.stop()
+
+
+def rounds(size: int, quick: bool) -> int:
+    """Few for what is large."""
+    full = 31 if size <= 1_000_000 else 15 if size <= 10_000_000 else 9 if size < 10**9 else 5
+    return max(3, full // 4) if quick else full
+
+
+def cases() -> list[tuple[str, str, int, set[str]]]:
+    """Kind, label, size, and the systems that do not take part."""
+    found = []
+    small = {'redis', 'local'}
+    for label, size in objects.SIZES.items():
+        left_out = set() if label in ('1 kB', '100 MB') else small
+        found.append(('array', f'array {label}', size, left_out))
+    for label, size in objects.SIZES.items():
+        if label in ('1 kB', '10 MB', '100 MB', '1 GB'):
+            found.append(('bytes', f'bytes {label}', size, small | {'numpy'}))
+    for kind in ('dict', 'table', 'nested'):
+        labels = {'dict': 'dict of 100 x 100 kB', 'table': 'table 1e6 x 6', 'nested': 'nested dict, 1e5 items'}
+        found.append((kind, labels[kind], 10_000_000, small | {'numpy', 'limit'}))
+    return found
+
+
+def redis_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    options = ['--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(folder)]
+    server = subprocess.Popen(['redis-server', *options], stdout=subprocess.DEVNULL)
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(('127.0.0.1', port)) == 0:
+                return server, f'127.0.0.1:{port}'
+        time.sleep(0.05)
+    raise RuntimeError('redis-server does not start')
+
+
+def measure(quick: bool) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
+    """Medians in seconds by case, system and figure; and the private bytes of a 1 GB get."""
+    shared = Path(tempfile.mkdtemp(prefix='proxystore-bench-', dir='/dev/shm'))
+    server, address = redis_server(shared)
+    v1, peers = environment('v1'), environment('peers')
+    systems: list[System] = []
+    times: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    try:
+        for name, python in (('ours', sys.executable), ('v1', v1)):
+            systems.append(System(f'{name} file', python, str(shared / f'{name}-file')))
+            systems.append(System(f'{name} local', python, '', alone=True))
+            systems.append(System(f'{name} redis', python, address))
+        systems.append(System('ours default', sys.executable, '', alone=False))
+        for name in ('joblib', 'numpy', 'limit'):
+            (shared / name).mkdir()
+            systems.append(System(name, peers, str(shared / name)))
+        systems.append(System('ray', peers, '', alone=True))
+        for kind, label, size, left_out in cases():
+            part = [one for one in systems if one.name.split()[-1] not in left_out]
+            count = rounds(size, quick)
+            print(f'{label}: {count} rounds of {len(part)} systems', file=sys.stderr)
+            for turn in range(count + 1):
+                for one in part:
+                    figures = one.round(kind, size)
+                    if turn:  # the first round warms up
+                        for figure, seconds in figures.items():
+                            times[label][one.name][figure].append(seconds)
+        ours = next(one for one in systems if one.name == 'ours file')
+        private = ours.private(1_000_000_000)
+    finally:
+        for one in systems:
+            one.stop()
+        server.terminate()
+        server.wait()
+        shutil.rmtree(shared, ignore_errors=True)
+    medians = {
+        case: {
+            system: {figure: statistics.median(values) for figure, values in figures.items()}
+            for system, figures in by_system.items()
+        }
+        for case, by_system in times.items()
+    }
+    return medians, private
+
+
+def readable(seconds: float) -> str:
+    for unit, factor in (('s', 1.0), ('ms', 1e3), ('us', 1e6)):
+        if seconds * factor >= 1 or unit == 'us':
+            return f'{seconds * factor:.3g} {unit}'
+    raise AssertionError
+
+
+def table(medians: dict[str, dict[str, dict[str, float]]], figure: str) -> str:
+    names = [name for name in SHOWN if any(name in by for by in medians.values())]
+    lines = ['| ' + ' | '.join([figure, *(SHOWN[name] for name in names)]) + ' |']
+    lines.append('|---' * (len(names) + 1) + '|')
+    for case, by_system in medians.items():
+        cells = [
+            readable(by_system[name][figure]) if name in by_system else '-' for name in names
+        ]
+        lines.append('| ' + ' | '.join([case, *cells]) + ' |')
+    return '\n'.join(lines)
+
+
+def machine() -> str:
+    cpu = 'unknown processor'
+    for line in Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            cpu = line.split(':')[1].strip()
+            break
+    return (
+        f'{os.cpu_count()} cores of {cpu}, Linux {platform.release().split("-")[0]}, '
+        f'CPython {platform.python_version()}, objects in shared memory (tmpfs)'
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--quick', action='store_true', help='a quarter of the rounds')
+    parser.add_argument('--write', type=Path, help='put the tables into this file')
+    arguments = parser.parse_args()
+    medians, private = measure(arguments.quick)
+    parts = [f'Medians on {machine()}.', '']
+    for figure in ('put', 'get', 'get+sum'):
+        parts += [table(medians, figure), '']
+    verdicts, missed = bars.judge(medians, private)
+    parts += [verdicts, '']
+    text = '\n'.join(parts)
+    print(text)
+    folder = ROOT / 'benches' / 'plots'
+    plot.draw(medians, SHOWN, objects.SIZES, folder)
+    if arguments.write:
+        bars.replace_section(arguments.write, 'Data path', text)
+    print(f'{missed} figures missed' if missed else 'every figure reached')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""What is put and got, by name and size in bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SIZES = {
+    '1 kB': 1_000,
+    '100 kB': 100_000,
+    '1 MB': 1_000_000,
+    '10 MB': 10_000_000,
+    '100 MB': 100_000_000,
+    '1 GB': 1_000_000_000,
+}
+
+
+def make(kind: str, size: int) -> Any:
+    """An object of a kind; `size` counts for arrays and bytes only."""
+    import numpy as np
+
+    if kind == 'array':
+        return np.arange(size // 8, dtype=np.float64)
+    if kind == 'bytes':
+        return b'\x01' * size
+    if kind == 'dict':
+        return {f'a{i}': np.arange(12_500, dtype=np.float64) for i in range(100)}
+    if kind == 'table':
+        import pandas as pd
+
+        columns = np.arange(6_000_000, dtype=np.float64).reshape(1_000_000, 6)
+        return pd.DataFrame({f'c{i}': columns[:, i].copy() for i in range(6)})
+    if kind == 'nested':
+        return {f'k{i}': {'id': i, 'x': i * 0.5, 'tags': ['a', str(i)]} for i in range(25_000)}
+    raise ValueError(kind)
+
+
+def total(kind: str, obj: Any) -> float:
+    """Reads all of an object: its sum."""
+    if kind == 'array':
+        return float(obj.sum())
+    if kind == 'bytes':
+        return float(len(obj)) * obj[len(obj) // 2]
+    if kind == 'dict':
+        return float(sum(array.sum() for array in obj.values()))
+    if kind == 'table':
+        return float(obj.to_numpy().sum() if False else sum(obj[c].sum() for c in obj))
+    return float(sum(entry['x'] for entry in obj.values()))
