@@ -33,7 +33,14 @@ AT_LEAST = [
 ]
 
 GETS_BELOW_RAY = {'array 100 kB', 'array 1 MB'}
-LARGE = {'array 10 MB', 'array 100 MB', 'array 1 GB', 'bytes 10 MB', 'bytes 100 MB', 'bytes 1 GB'}
+LARGE = {
+    'array 10 MB',
+    'array 100 MB',
+    'array 1 GB',
+    'bytes 10 MB',
+    'bytes 100 MB',
+    'bytes 1 GB',
+}
 
 
 def _ray(case: str, figure: str) -> float:
@@ -57,23 +64,41 @@ def judge(medians: Medians, private: int) -> tuple[str, int]:
     def add(what: str, against: str, bar: str, measured: str, reached: bool) -> None:
         nonlocal missed
         missed += not reached
-        lines.append(f'| {what} | {against} | {bar} | {measured} | {"" if reached else "missed"} |')
+        lines.append(
+            f'| {what} | {against} | {bar} | {measured} | {"" if reached else "missed"} |'
+        )
 
-    names = {'v1 file': 'ProxyStore 1.1', 'v1 redis': 'ProxyStore 1.1', 'v1 local': 'ProxyStore 1.1'}
+    names = {
+        'v1 file': 'ProxyStore 1.1',
+        'v1 redis': 'ProxyStore 1.1',
+        'v1 local': 'ProxyStore 1.1',
+    }
     for case, figure, ours, peer, least in AT_LEAST:
         ratio = medians[case][peer][figure] / medians[case][ours][figure]
         what = f'{figure}, {case}, {ours.split()[-1]}'
         add(what, names[peer], f'>= {least:g}x', f'{ratio:.3g}x', ratio >= least)
     for case in ('array 10 MB', 'array 100 MB', 'array 1 GB'):
         seconds = medians[case]['ours file']['get']
-        add(f'get, {case}', 'the clock', '<= 120 us', f'{seconds * 1e6:.0f} us', seconds <= 120e-6)
+        add(
+            f'get, {case}',
+            'the clock',
+            '<= 120 us',
+            f'{seconds * 1e6:.0f} us',
+            seconds <= 120e-6,
+        )
     for case, by_system in medians.items():
         if 'ray' not in by_system:
             continue
         for figure in ('put', 'get', 'get+sum'):
             least = _ray(case, figure)
             ratio = by_system['ray'][figure] / by_system['ours file'][figure]
-            add(f'{figure}, {case}, file', 'Ray', f'>= {least:g}x', f'{ratio:.3g}x', ratio >= least)
+            add(
+                f'{figure}, {case}, file',
+                'Ray',
+                f'>= {least:g}x',
+                f'{ratio:.3g}x',
+                ratio >= least,
+            )
     add(
         'private memory added by a get of 1 GB',
         '',
@@ -95,7 +120,8 @@ def replace_section(path: Path, title: str, text: str) -> None:
         rest = next_heading + tail
     intro = 'Made by `make bench-store`; every get was checked by its sum.\n\n'
     plots = ''.join(
-        f'![{figure}](plots/{figure.replace("+", "-")}.svg)\n' for figure in ('put', 'get', 'get+sum')
+        f'![{figure}](plots/{figure.replace("+", "-")}.svg)\n'
+        for figure in ('put', 'get', 'get+sum')
     )
     body = f'{heading}\n{intro}{text.strip()}\n\n{plots}'
     path.write_text(f'{before.rstrip()}\n\n{body}{rest}')

@@ -58,7 +58,9 @@ def environment(name: str) -> str:
     if not done.exists():
         print(f'installing {", ".join(PEERS[name])} ...', file=sys.stderr)
         subprocess.run([sys.executable, '-m', 'venv', str(BUILD / name)], check=True)
-        subprocess.run([str(python), '-m', 'pip', 'install', '-q', *PEERS[name]], check=True)
+        subprocess.run(
+            [str(python), '-m', 'pip', 'install', '-q', *PEERS[name]], check=True
+        )
         done.touch()
     return str(python)
 
@@ -103,24 +105,27 @@ class Process:
 class System:
     """A pair of processes, or one that does both."""
 
-    def __init__(self, name: str, python: str, place: str, *, alone: bool = False) -> None:
+    def __init__(
+        self, name: str, python: str, place: str, *, alone: bool = False
+    ) -> None:
         self.name = name
         system = name.split()[-1]
         self.putter = Process(python, system, place)
         self.getter = self.putter if alone else Process(python, system, place)
 
     def round(self, kind: str, size: int) -> dict[str, float]:
-        put = self.putter.ask(do='put', kind=kind, size=size)
-        got = self.getter.ask(do='get', kind=kind, ticket=put['ticket'])
-        self.putter.ask(do='evict', ticket=put['ticket'])
+        repeats = objects.repeats(size)
+        put = self.putter.ask(do='put', kind=kind, size=size, repeats=repeats)
+        got = self.getter.ask(do='get', kind=kind, tickets=put['tickets'])
+        self.putter.ask(do='evict', tickets=put['tickets'])
         if got['sum'] != put['sum']:
             raise RuntimeError(f'{self.name} returned other data for {kind} of {size}')
         return {'put': put['put'], 'get': got['get'], 'get+sum': got['get+sum']}
 
     def private(self, size: int) -> int:
-        put = self.putter.ask(do='put', kind='array', size=size)
-        got = self.getter.ask(do='get', kind='memory', ticket=put['ticket'])
-        self.putter.ask(do='evict', ticket=put['ticket'])
+        put = self.putter.ask(do='put', kind='array', size=size, repeats=1)
+        got = self.getter.ask(do='private', ticket=put['tickets'][0])
+        self.putter.ask(do='evict', tickets=put['tickets'])
         return int(got['private'])
 
     def stop(self) -> None:
@@ -131,7 +136,15 @@ class System:
 
 def rounds(size: int, quick: bool) -> int:
     """Few for what is large."""
-    full = 31 if size <= 1_000_000 else 15 if size <= 10_000_000 else 9 if size < 10**9 else 5
+    full = (
+        31
+        if size <= 1_000_000
+        else 15
+        if size <= 10_000_000
+        else 9
+        if size < 10**9
+        else 5
+    )
     return max(3, full // 4) if quick else full
 
 
@@ -146,7 +159,11 @@ def cases() -> list[tuple[str, str, int, set[str]]]:
         if label in ('1 kB', '10 MB', '100 MB', '1 GB'):
             found.append(('bytes', f'bytes {label}', size, small | {'numpy'}))
     for kind in ('dict', 'table', 'nested'):
-        labels = {'dict': 'dict of 100 x 100 kB', 'table': 'table 1e6 x 6', 'nested': 'nested dict, 1e5 items'}
+        labels = {
+            'dict': 'dict of 100 x 100 kB',
+            'table': 'table 1e6 x 6',
+            'nested': 'nested dict, 1e5 items',
+        }
         found.append((kind, labels[kind], 10_000_000, small | {'numpy', 'limit'}))
     return found
 
@@ -155,7 +172,16 @@ def redis_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    options = ['--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', str(folder)]
+    options = [
+        '--port',
+        str(port),
+        '--bind',
+        '127.0.0.1',
+        '--save',
+        '',
+        '--dir',
+        str(folder),
+    ]
     server = subprocess.Popen(['redis-server', *options], stdout=subprocess.DEVNULL)
     for _ in range(200):
         with socket.socket() as probe:
@@ -204,7 +230,9 @@ def measure(quick: bool) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
         shutil.rmtree(shared, ignore_errors=True)
     medians = {
         case: {
-            system: {figure: statistics.median(values) for figure, values in figures.items()}
+            system: {
+                figure: statistics.median(values) for figure, values in figures.items()
+            }
             for system, figures in by_system.items()
         }
         for case, by_system in times.items()
@@ -225,7 +253,8 @@ def table(medians: dict[str, dict[str, dict[str, float]]], figure: str) -> str:
     lines.append('|---' * (len(names) + 1) + '|')
     for case, by_system in medians.items():
         cells = [
-            readable(by_system[name][figure]) if name in by_system else '-' for name in names
+            readable(by_system[name][figure]) if name in by_system else '-'
+            for name in names
         ]
         lines.append('| ' + ' | '.join([case, *cells]) + ' |')
     return '\n'.join(lines)

@@ -7,7 +7,9 @@ from pathlib import Path
 Medians = dict[str, dict[str, dict[str, float]]]
 
 
-def draw(medians: Medians, shown: dict[str, str], sizes: dict[str, int], folder: Path) -> None:
+def draw(
+    medians: Medians, shown: dict[str, str], sizes: dict[str, int], folder: Path
+) -> None:
     """Writes put.svg, get.svg and get-sum.svg."""
     import matplotlib
 
@@ -34,10 +36,14 @@ def draw(medians: Medians, shown: dict[str, str], sizes: dict[str, int], folder:
                 linewidth=2.5 if ours else 1.2,
                 linestyle='-' if ours else '--',
             )
-        axes.set(xscale='log', yscale='log', xlabel='bytes of the array', ylabel='seconds')
+        axes.set(
+            xscale='log', yscale='log', xlabel='bytes of the array', ylabel='seconds'
+        )
         axes.set_title(f'{figure} of a float64 array, median')
         axes.grid(True, which='major', alpha=0.3)
         axes.legend(fontsize=8)
         picture.tight_layout()
-        picture.savefig(folder / f'{figure.replace("+", "-")}.svg', metadata={'Date': None})
+        picture.savefig(
+            folder / f'{figure.replace("+", "-")}.svg', metadata={'Date': None}
+        )
         plt.close(picture)
