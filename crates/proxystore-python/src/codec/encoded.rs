@@ -173,6 +173,16 @@ impl Encoded {
         self.views.push(view);
     }
 
+    /// Adds a buffer that is several views, one after the other.
+    pub(super) fn push_views(&mut self, views: Vec<BufferView>) {
+        self.buffers.push(views.len());
+        self.pieces.extend(views.iter().map(|view| Piece::Borrowed {
+            start: view.start(),
+            len: view.len(),
+        }));
+        self.views.extend(views);
+    }
+
     /// Keeps an object alive until the pieces are no longer needed.
     pub(super) fn keep(&mut self, obj: &Bound<'_, PyAny>) {
         self.objects.push(obj.clone().unbind());

@@ -3,6 +3,7 @@
 //! `encode` tries the codecs in order, the cheapest question first, and gives pieces by
 //! reference; `decode` reads what it made, and what ProxyStore 1.x made.
 
+mod arrow;
 mod buffer;
 mod encoded;
 mod foreign;
@@ -11,6 +12,7 @@ mod legacy;
 mod modules;
 mod ndarray;
 mod pickle;
+mod reducers;
 mod text;
 mod tree;
 
@@ -29,6 +31,7 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(serialize, m)?)?;
     m.add_function(wrap_pyfunction!(deserialize, m)?)?;
     m.add_function(wrap_pyfunction!(ndarray::rebuild_array, m)?)?;
+    m.add_function(wrap_pyfunction!(reducers::reduce_object, m)?)?;
     Ok(())
 }
 
@@ -44,6 +47,10 @@ pub(crate) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Encoded> {
         return Ok(encoded);
     }
     if let Some(encoded) = tree::encode(obj)? {
+        return Ok(encoded);
+    }
+    reducers::refresh(obj.py())?;
+    if let Some(encoded) = arrow::encode(obj)? {
         return Ok(encoded);
     }
     pickle::encode(obj)
@@ -85,14 +92,10 @@ fn decode_source<'py>(py: Python<'py>, source: &Source) -> PyResult<Bound<'py, P
             Codec::Ndarray => return ndarray::decode(py, &frame, &source),
             Codec::MessagePack => return tree::decode(py, &frame, &source),
             Codec::Foreign => source = source.slice(frame.buffer_ranges()[0].clone()),
+            Codec::Arrow => return arrow::decode(py, &frame, &source),
             codec => {
-                return Err(to_python(
-                    py,
-                    Error::new(
-                        ErrorKind::NewerFrame,
-                        format!("no decoder for the codec {codec:?}"),
-                    ),
-                ));
+                let message = format!("no decoder for the codec {codec:?}");
+                return Err(to_python(py, Error::new(ErrorKind::NewerFrame, message)));
             }
         }
     }

@@ -31,36 +31,48 @@ impl Numpy {
     }
 
     /// numpy, if the program has it.
+    #[inline]
     pub(super) fn if_loaded(py: Python<'_>) -> PyResult<Option<&Self>> {
         if let Some(numpy) = NUMPY.get(py) {
             return Ok(Some(numpy));
         }
-        if is_loaded(py, "numpy")? {
+        if sys_modules(py)?.contains(pyo3::intern!(py, "numpy"))?
+            && is_loaded(py, "numpy")? == Some(true)
+        {
             return Self::get(py).map(Some);
         }
         Ok(None)
     }
 }
 
-/// Whether the program has imported a module, and finished importing it.
-fn is_loaded(py: Python<'_>, name: &str) -> PyResult<bool> {
-    let modules = py
-        .import("sys")?
-        .getattr("modules")?
-        .cast_into::<PyDict>()?;
-    let Some(module) = modules.get_item(name)? else {
-        return Ok(false);
+/// All modules of the program.
+pub(super) fn sys_modules<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyDict>> {
+    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    MODULES
+        .get_or_try_init(py, || {
+            Ok(py
+                .import("sys")?
+                .getattr("modules")?
+                .cast_into::<PyDict>()?
+                .unbind())
+        })
+        .map(|modules| modules.bind(py))
+}
+
+/// Whether the program has imported a module: `Some(false)` while it is at it.
+pub(super) fn is_loaded(py: Python<'_>, name: &str) -> PyResult<Option<bool>> {
+    let Some(module) = sys_modules(py)?.get_item(name)? else {
+        return Ok(None);
     };
     if module.is_none() {
-        return Ok(false);
+        return Ok(None);
     }
-    let spec = module.getattr_opt("__spec__")?;
-    let busy = match spec {
-        Some(spec) => match spec.getattr_opt("_initializing")? {
+    let busy = match module.getattr_opt(pyo3::intern!(py, "__spec__"))? {
+        Some(spec) => match spec.getattr_opt(pyo3::intern!(py, "_initializing"))? {
             Some(busy) => busy.is_truthy()?,
             None => false,
         },
         None => false,
     };
-    Ok(!busy)
+    Ok(Some(!busy))
 }

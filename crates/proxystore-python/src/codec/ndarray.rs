@@ -11,7 +11,7 @@ use proxystore::{Error, ErrorKind};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyTuple};
 use smallvec::SmallVec;
 use std::ffi::CStr;
 
@@ -262,11 +262,9 @@ unsafe extern "C" {
 /// Makes an array again from its description and its memory. Pickled objects name this function:
 /// it stays where it is.
 #[pyfunction]
-#[pyo3(signature = (description, memory, array_type = None))]
 pub(super) fn rebuild_array<'py>(
     description: &[u8],
     memory: &Bound<'py, PyAny>,
-    array_type: Option<&Bound<'py, PyType>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = memory.py();
     let description = Description::parse(description).map_err(|error| to_python(py, error))?;
@@ -280,9 +278,5 @@ pub(super) fn rebuild_array<'py>(
         Ok(memory) => memory.get().share(),
         Err(_) => BlobMemory::copy_from(py, BufferView::contiguous(memory)?.bytes()),
     };
-    let array = build(py, &description, memory)?;
-    match array_type {
-        Some(array_type) => array.call_method1(pyo3::intern!(py, "view"), (array_type,)),
-        None => Ok(array),
-    }
+    build(py, &description, memory)
 }

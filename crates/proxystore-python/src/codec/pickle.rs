@@ -3,7 +3,7 @@
 use super::buffer::{BufferView, Source};
 use super::encoded::Encoded;
 use super::garbage;
-use super::ndarray;
+use super::reducers;
 use proxystore::frame::{Codec, Frame};
 use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::ffi;
@@ -112,7 +112,7 @@ fn pickler<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
             let base = py.import("_pickle")?.getattr("Pickler")?;
             let attributes = PyDict::new(py);
             // A built-in function binds to no instance: it is called with the object alone.
-            let reducer = wrap_pyfunction!(reducer_override, py)?;
+            let reducer = wrap_pyfunction!(reducers::reduce_object, py)?;
             attributes.set_item("reducer_override", reducer)?;
             let class = py
                 .get_type::<PyType>()
@@ -122,26 +122,17 @@ fn pickler<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
         .map(|pickler| pickler.bind(py))
 }
 
-/// cloudpickle's pickler, which takes lambdas, nested functions and their like by value.
+/// cloudpickle's pickler with our reducers.
 fn cloud_pickler<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
     static PICKLER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     PICKLER
         .get_or_try_init(py, || {
-            Ok(py.import("cloudpickle")?.getattr("Pickler")?.unbind())
+            Ok(py
+                .import("proxystore._reducers.cloud")?
+                .getattr("CloudPickler")?
+                .unbind())
         })
         .map(|pickler| pickler.bind(py))
-}
-
-/// How an object is pickled, where we know better than its type does.
-#[pyfunction]
-fn reducer_override<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = obj.py();
-    if ndarray::is_array(obj)?
-        && let Some(reduced) = ndarray::reduce(obj)?
-    {
-        return Ok(reduced);
-    }
-    Ok(py.NotImplemented().into_bound(py))
 }
 
 /// The object of a pickle frame.

@@ -1,0 +1,62 @@
+"""Arrays of numpy's that are more than an array."""
+
+# pyright: reportMissingImports=false
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def register(reducers: dict[type, Callable[[Any], Any]], encoders: Any) -> None:
+    """Adds this module's reducers."""
+    reducers[np.ma.MaskedArray] = reduce_masked
+
+
+def reduce_masked(array: Any) -> Any:
+    """Data and mask as arrays of their own, which lie out of band."""
+    mask = array._mask
+    return rebuild_masked, (
+        array.data,
+        None if mask is np.ma.nomask else mask,
+        array._fill_value,
+        bool(array.hardmask),
+    )
+
+
+def rebuild_masked(
+    data: Any,
+    mask: Any,
+    fill_value: Any,
+    hard_mask: bool,
+) -> Any:
+    """The masked array over its parts."""
+    array: Any = np.ma.MaskedArray(
+        data,
+        mask=np.ma.nomask if mask is None else mask,
+        copy=False,
+        hard_mask=hard_mask,
+    )
+    array._fill_value = fill_value
+    return array
+
+
+def reduce_subclass(array: Any) -> Any:
+    """The array itself, which lies out of band, and its class."""
+    return rebuild_subclass, (array.view(np.ndarray), type(array))
+
+
+def rebuild_subclass(array: Any, array_type: type) -> Any:
+    """The array as one of its class."""
+    return array.view(array_type)
+
+
+_PICKLED_AS = ('__reduce__', '__reduce_ex__', '__setstate__')
+
+
+def keeps_pickling(array_type: type) -> bool:
+    """Whether a subclass of `ndarray` is pickled as `ndarray` does it."""
+    return all(
+        getattr(array_type, name) is getattr(np.ndarray, name) for name in _PICKLED_AS
+    )
