@@ -1,13 +1,45 @@
 //! Every connector of the crate against the contract.
 
+use proxystore::Key;
+use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
+use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
 use proxystore_testkit::{RedisServer, run};
+use std::path::Path;
 use std::sync::Arc;
 
 #[test]
 fn memory() {
     run(|| Arc::new(MemoryConnector::new()));
+}
+
+#[test]
+fn files_in_memory_and_on_disk() {
+    for root in ["/dev/shm", env!("CARGO_TARGET_TMPDIR")] {
+        let all = Path::new(root).join(format!("proxystore-test-{}", Key::fresh()));
+        run(|| {
+            let dir = all.join(Key::fresh().as_str());
+            Arc::new(FileConnector::open(FileConfig::new(dir)).unwrap())
+        });
+        std::fs::remove_dir_all(&all).unwrap();
+    }
+}
+
+#[test]
+fn shared_memory() {
+    run(|| Arc::new(SharedMemoryConnector::create(SharedMemoryConfig::default()).unwrap()));
+}
+
+#[test]
+fn shared_memory_that_spills_everything() {
+    run(|| {
+        let config = SharedMemoryConfig {
+            limit: Some(0),
+            ..SharedMemoryConfig::default()
+        };
+        Arc::new(SharedMemoryConnector::create(config).unwrap())
+    });
 }
 
 #[test]

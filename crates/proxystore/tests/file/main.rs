@@ -3,7 +3,9 @@
 // Trials are tests wherever they stand in this program.
 #![allow(clippy::unwrap_used)]
 
+mod limits;
 mod place;
+mod role;
 
 use place::{Place, noise, with_frame};
 use proxystore::connectors::file::{FileConfig, FileConnector, FileSystem};
@@ -28,6 +30,14 @@ const LENGTHS: [usize; 13] = [
     (4 << 20) + 12_345,
     11 << 20,
 ];
+
+/// The other side of the trials that start processes; nothing by itself.
+#[test]
+fn plays_its_role() {
+    if let Some(name) = role::current() {
+        limits::play(&name);
+    }
+}
 
 #[test]
 fn every_length_comes_back_with_every_access() {
@@ -248,4 +258,20 @@ fn a_path_that_cannot_be_a_directory_is_named() {
     }
     let error = FileConnector::open(FileConfig::new("")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+}
+
+#[test]
+fn a_quick_get_declines_long_reads_only() {
+    for place in Place::each() {
+        let connector = place.connector();
+        let [small, middle, large] =
+            [100, 600_000, 9 << 20].map(|len| connector.put_bytes(&noise(len)).unwrap());
+        let quick = |key: &Key, access| connector.get_quick(key, access).unwrap();
+        assert_eq!(quick(&small, Access::Auto).unwrap().unwrap().len(), 100);
+        assert!(quick(&middle, Access::Auto).is_none());
+        assert_eq!(quick(&middle, Access::View).unwrap().unwrap().len(), 600_000);
+        assert_eq!(quick(&large, Access::Auto).unwrap().unwrap().len(), 9 << 20);
+        assert!(quick(&large, Access::Copy).is_none());
+        assert!(quick(&connector.new_key(), Access::Auto).unwrap().is_none());
+    }
 }

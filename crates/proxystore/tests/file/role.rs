@@ -3,7 +3,7 @@
 //! A role speaks to its trial by lines on its standard output and waits by reading its standard
 //! input, which ends with the trial.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -21,12 +21,6 @@ pub(crate) fn say(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{MARK}{line}").unwrap();
     out.flush().unwrap();
-}
-
-/// In a role: waits until the trial has nothing more to ask.
-pub(crate) fn wait_for_end() {
-    let mut rest = Vec::new();
-    std::io::stdin().read_to_end(&mut rest).unwrap();
 }
 
 /// A process in a role, killed if the trial ends without it.
@@ -77,8 +71,8 @@ impl Role {
         assert!(status.success(), "the role ended with {status}");
     }
 
-    /// Kills it, as a crash or the system would.
-    pub(crate) fn kill(mut self) {
+    /// Kills it, as a crash or the system would. Its input stays open, for what it forked.
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

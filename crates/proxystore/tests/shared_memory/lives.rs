@@ -4,6 +4,7 @@ use crate::places::{Places, from_line, to_line};
 use crate::role::{self, Role};
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector, sessions};
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Key};
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 const LARGE: usize = 3 << 20;
@@ -14,7 +15,7 @@ pub(crate) fn play(name: &str) {
         // Makes a session with a small, a large and a spilled object.
         "maker" => {
             let connector = make_objects();
-            role::wait_for_end();
+            wait_for_end();
             drop(connector);
         }
         // The same, with a forked child that does nothing at all but live.
@@ -25,7 +26,7 @@ pub(crate) fn play(name: &str) {
             if child != 0 {
                 role::say(child);
             }
-            role::wait_for_end();
+            wait_for_end();
             if child == 0 {
                 // SAFETY: ends the child without the test program's own endings.
                 unsafe { libc::_exit(0) };
@@ -38,7 +39,7 @@ pub(crate) fn play(name: &str) {
                 assert!(connector.get_vec(key).unwrap().is_some());
             }
             role::say("read");
-            role::wait_for_end();
+            wait_for_end();
             for key in &keys {
                 assert!(connector.get_vec(key).unwrap().is_some());
             }
@@ -64,6 +65,12 @@ pub(crate) fn play(name: &str) {
         }
         other => panic!("no role {other:?}"),
     }
+}
+
+/// Waits until the trial has nothing more to ask.
+fn wait_for_end() {
+    let mut rest = Vec::new();
+    std::io::stdin().read_to_end(&mut rest).unwrap();
 }
 
 fn make_objects() -> SharedMemoryConnector {
@@ -115,7 +122,7 @@ fn an_orderly_end_leaves_nothing() {
 #[test]
 fn after_a_kill_the_next_opener_leaves_nothing() {
     let places = Places::new();
-    let maker = Role::start("maker", &places.environment());
+    let mut maker = Role::start("maker", &places.environment());
     let told = maker.line();
     maker.kill();
     assert!(!places.is_swept(session_of(&told)));
@@ -130,7 +137,7 @@ fn after_a_kill_the_next_opener_leaves_nothing() {
 #[test]
 fn whoever_joined_keeps_it_alive() {
     let places = Places::new();
-    let maker = Role::start("maker", &places.environment());
+    let mut maker = Role::start("maker", &places.environment());
     let told = maker.line();
     let mut environment = places.environment().to_vec();
     environment.push(("TOLD", &told));
@@ -147,7 +154,7 @@ fn whoever_joined_keeps_it_alive() {
 #[test]
 fn a_forked_child_that_does_nothing_keeps_it_alive() {
     let places = Places::new();
-    let forker = Role::start("forker", &places.environment());
+    let mut forker = Role::start("forker", &places.environment());
     let told = forker.line();
     let child: i32 = forker.line().parse().unwrap();
     // Both hold it, each by a lock of its own.

@@ -27,17 +27,29 @@ const MAPPED_FROM_ON_REQUEST: usize = 64 << 10;
 impl Directory {
     /// The object under a key.
     pub(crate) fn fetch(&self, key: &Key, access: Access) -> Result<Option<Blob>> {
+        // Without a bound nothing is declined.
+        Ok(self.fetch_up_to(usize::MAX, key, access)?.flatten())
+    }
+
+    /// The object under a key, if there is one; declines, with an outer `None`, to read more than
+    /// `most` bytes. Mapping takes as long for any length.
+    pub(crate) fn fetch_up_to(
+        &self,
+        most: usize,
+        key: &Key,
+        access: Access,
+    ) -> Result<Option<Option<Blob>>> {
         let name = self.name(key)?;
         // NONBLOCK: a pipe that somebody put there must not make us wait.
         let flags = libc::O_RDONLY | libc::O_NONBLOCK;
         let open = || system::open_at(self.fd(), name.as_c_str(), flags, 0);
         let file = match self.look(open) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(None)),
             Err(error) => return Err(self.error(error, "opening an object", key)),
         };
-        self.load(&file, access)
-            .map(Some)
+        self.load(&file, most, access)
+            .map(|loaded| loaded.map(Some))
             .map_err(|fault| match fault {
                 Fault::System(error) => self.error(error, "reading an object", key),
                 Fault::CutShort { had, promised } => Error::new(
@@ -51,7 +63,7 @@ impl Directory {
             })
     }
 
-    fn load(&self, file: &OwnedFd, access: Access) -> Result<Blob, Fault> {
+    fn load(&self, file: &OwnedFd, most: usize, access: Access) -> Result<Option<Blob>, Fault> {
         let mut first = [0; FIRST_READ];
         let mut have = 0;
         // Over a network a short read does not say that the file ends there.
@@ -59,7 +71,7 @@ impl Directory {
             have = read_once(file, &mut first)?;
             // A pipe that nobody writes to looks empty.
             if (1..FIRST_READ).contains(&have) {
-                return Ok(Blob::copy_from(&first[..have]));
+                return Ok(Some(Blob::copy_from(&first[..have])));
             }
         }
         let found = system::stat(file.as_raw_fd())?;
@@ -75,11 +87,14 @@ impl Directory {
             };
             // Limits (`RLIMIT_DATA`, `RLIMIT_AS`, `vm.max_map_count`) are no reason to fail.
             if let Ok(mapping) = mapped {
-                return Ok(Blob::new(mapping));
+                return Ok(Some(Blob::new(mapping)));
             }
         }
+        if len > most {
+            return Ok(None);
+        }
         let Some(mut buffer) = Buffer::try_with_len(len) else {
-            return self.last_resort(file, len);
+            return self.last_resort(file, len).map(Some);
         };
         have = have.min(len);
         buffer[..have].copy_from_slice(&first[..have]);
@@ -90,7 +105,7 @@ impl Directory {
                 promised: len,
             });
         }
-        Ok(Blob::new(buffer))
+        Ok(Some(Blob::new(buffer)))
     }
 
     /// No private memory to be had: shared pages, which can only be read, need none.

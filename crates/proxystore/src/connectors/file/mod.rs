@@ -182,6 +182,14 @@ impl Connector for FileConnector {
         self.directory.fetch(key, access)
     }
 
+    fn get_quick(&self, key: &Key, access: Access) -> Result<Option<Option<Blob>>> {
+        if self.file_system().is_local() {
+            self.directory.fetch_up_to(QUICK_UP_TO, key, access)
+        } else {
+            Ok(None)
+        }
+    }
+
     fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>> {
         keys.iter().map(|key| self.get(key, access)).collect()
     }

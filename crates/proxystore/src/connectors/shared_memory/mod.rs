@@ -195,6 +195,14 @@ impl Connector for SharedMemoryConnector {
         self.look(|directory| directory.fetch(key, access))
     }
 
+    fn get_quick(&self, key: &Key, access: Access) -> Result<Option<Option<Blob>>> {
+        // What is not in memory may be on a disk, which is as quick only while it is cached.
+        match self.memory.fetch_up_to(QUICK_UP_TO, key, access)? {
+            Some(None) if self.has_spilled() => Ok(None),
+            found => Ok(found),
+        }
+    }
+
     fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>> {
         keys.iter().map(|key| self.get(key, access)).collect()
     }

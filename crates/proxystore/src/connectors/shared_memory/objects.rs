@@ -172,12 +172,17 @@ impl SharedMemoryConnector {
         Directory::open(&path.join(&self.session.place), KIND).map(Directory::in_a_session)
     }
 
+    /// Whether anything was ever spilled, so that readers must look there.
+    pub(super) fn has_spilled(&self) -> bool {
+        self.hold.control().spills.load(Ordering::Acquire) != 0
+    }
+
     /// The directory on disk, if anything was ever spilled.
     fn spill_to_read(&self) -> Result<Option<&Directory>> {
         if let Some(spill) = self.spill.get() {
             return Ok(Some(spill));
         }
-        if self.hold.control().spills.load(Ordering::Acquire) == 0 {
+        if !self.has_spilled() {
             return Ok(None);
         }
         let Some(dir) = &self.session.spill_dir else {
