@@ -252,6 +252,7 @@ class StoreBase:
         deserializer: _Deserializer | None,
         cache: LRUCache,
         populate_target: bool,
+        metrics: Any | None,
     ) -> None: ...
     def put(
         self,

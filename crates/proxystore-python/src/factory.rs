@@ -1,5 +1,6 @@
 //! The factory in a store's proxies: a key, and what is needed to reopen the store.
 
+use crate::metrics;
 use crate::store::PyStore;
 use proxystore::Access;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
@@ -91,12 +92,22 @@ impl PyStoreFactory {
             .call1((recipe,))
     }
 
-    fn fetch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// The store, if it is registered already.
+    fn registered<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyStore>>> {
+        let recipe = self.parts()?.recipe.bind(py);
+        let store = registry(py).get_item(recipe.get_item(0)?)?;
+        Ok(store.and_then(|store| store.cast_into::<PyStore>().ok()))
+    }
+
+    /// The object. `called` says that this is all that the factory's call does.
+    fn fetch<'py>(&self, py: Python<'py>, called: bool) -> PyResult<Bound<'py, PyAny>> {
         let parts = self.parts()?;
         let key = parts.key.bind(py);
         let store = self.store(py)?;
         let deserializer = parts.deserializer.as_ref().map(|own| own.bind(py));
         let fast = store.cast::<PyStore>()?;
+        let span = fast.get().measure("factory.resolve");
+        let call = called.then(|| fast.get().measure("factory.call")).flatten();
         let found = fast.get().fetch(key, deserializer, Access::Auto)?;
         let Some(obj) = found else {
             return Err(missing(key, &store));
@@ -104,6 +115,8 @@ impl PyStoreFactory {
         if parts.evict {
             fast.get().evict_key(key)?;
         }
+        metrics::end(span, key)?;
+        metrics::end(call, key)?;
         Ok(obj)
     }
 
@@ -221,21 +234,27 @@ impl PyStoreFactory {
         if let Some(pending) = self.take_pending() {
             return pending.bind(py).call_method0(intern!(py, "result"));
         }
-        self.fetch(py)
+        self.fetch(py, false)
     }
 
     fn __call__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if is_exact(slf) {
-            slf.get().resolve(py)
-        } else {
-            slf.call_method0(intern!(py, "resolve"))
+        let factory = slf.get();
+        if is_exact(slf) && !factory._is_pending() {
+            return factory.fetch(py, true);
         }
+        let store = factory.registered(py)?;
+        let span = store
+            .as_ref()
+            .and_then(|store| store.get().measure("factory.call"));
+        let obj = slf.call_method0(intern!(py, "resolve"))?;
+        metrics::end(span, factory.parts()?.key.bind(py))?;
+        Ok(obj)
     }
 
     /// The fetch alone, for the thread that `resolve_async` starts.
     fn _fetch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.fetch(py)
+        self.fetch(py, false)
     }
 
     /// Remembers a running fetch.

@@ -10,6 +10,7 @@ mod connector;
 mod door;
 mod error;
 mod factory;
+mod metrics;
 mod open;
 mod proxy;
 mod store;

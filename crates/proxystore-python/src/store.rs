@@ -7,6 +7,7 @@ use crate::cache::PyLruCache;
 use crate::codec::{self, Encoded};
 use crate::connector::{Backend, PyNativeConnector};
 use crate::factory::PyStoreFactory;
+use crate::metrics::{self, Recorder, Span};
 use crate::proxy;
 use proxystore::Access;
 use proxystore::single_flight::{Entry, SingleFlight};
@@ -32,6 +33,8 @@ struct Opened {
     deserializer: Option<Py<PyAny>>,
     cache: Py<PyLruCache>,
     populate_target: bool,
+    /// None if metrics are off.
+    recorder: Option<Recorder>,
     /// What a proxy carries to reopen this store elsewhere: made at the first need, and then kept
     /// if the connector is one of the core, whose configuration does not change.
     recipe: PyOnceLock<Py<PyTuple>>,
@@ -50,6 +53,12 @@ impl PyStore {
                 "this Store was never opened: a subclass must call super().__init__(name, connector)",
             )
         })
+    }
+
+    /// Begins to measure an operation, if metrics are on.
+    pub(crate) fn measure(&self, operation: &'static str) -> Option<Span<'_>> {
+        let recorder = self.opened.get()?.recorder.as_ref()?;
+        Some(recorder.begin(operation))
     }
 
     /// An object as a frame: by the serializer of the call, of the store, or our own codecs.
@@ -72,19 +81,36 @@ impl PyStore {
         deserializer: Option<&Bound<'py, PyAny>>,
         access: Access,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut span = self.measure("store.get");
+        let found = self.fetch_measured(key, deserializer, access, &mut span)?;
+        metrics::end(span, key)?;
+        Ok(found)
+    }
+
+    fn fetch_measured<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        deserializer: Option<&Bound<'py, PyAny>>,
+        access: Access,
+        span: &mut Option<Span<'_>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
         let opened = self.opened()?;
-        if let Some(hit) = opened.cache.get().lookup(py, key)? {
-            return Ok(Some(hit));
+        let hit = opened.cache.get().lookup(py, key)?;
+        if let Some(span) = span {
+            span.hit(hit.is_some());
+        }
+        if hit.is_some() {
+            return Ok(hit);
         }
         // A key that is not one text is not shared: such connectors are rare.
         let Some(name) = flight_name(key) else {
-            return Self::load(opened, key, deserializer, access);
+            return Self::load(opened, key, deserializer, access, span);
         };
         for _ in 0..PATIENCE {
             match opened.flights.enter(&name) {
                 Entry::Lead(lead) => {
-                    let found = Self::load(opened, key, deserializer, access)?;
+                    let found = Self::load(opened, key, deserializer, access, span)?;
                     if let Some(obj) = &found {
                         lead.complete(Arc::new(obj.clone().unbind()));
                     }
@@ -101,7 +127,7 @@ impl PyStore {
                 }
             }
         }
-        Self::load(opened, key, deserializer, access)
+        Self::load(opened, key, deserializer, access, span)
     }
 
     /// Gets and decodes, and fills the cache.
@@ -110,12 +136,18 @@ impl PyStore {
         key: &Bound<'py, PyAny>,
         deserializer: Option<&Bound<'py, PyAny>>,
         access: Access,
+        span: &mut Option<Span<'_>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
-        let Some(blob) = opened.backend.get(py, key, access)? else {
+        let found = opened.backend.get(py, key, access)?;
+        metrics::part(span, "connector");
+        let Some(blob) = found else {
             return Ok(None);
         };
         let size = blob.len();
+        if let Some(span) = span {
+            span.size(size);
+        }
         let obj = match deserializer.or(opened.deserializer.as_ref().map(|own| own.bind(py))) {
             Some(deserializer) => {
                 let bytes = codec::bytes_for_deserializer(py, &blob)?;
@@ -126,6 +158,7 @@ impl PyStore {
             }
             None => codec::decode(py, &blob)?,
         };
+        metrics::part(span, "deserialize");
         opened.cache.get().insert(key, &obj, size)?;
         Ok(Some(obj))
     }
@@ -145,8 +178,11 @@ impl PyStore {
 
     pub(crate) fn evict_key(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let opened = self.opened()?;
+        let mut span = self.measure("store.evict");
         opened.backend.evict(key)?;
-        opened.cache.get().remove(key)
+        metrics::part(&mut span, "connector");
+        opened.cache.get().remove(key)?;
+        metrics::end(span, key)
     }
 
     fn put_object<'py>(
@@ -158,8 +194,15 @@ impl PyStore {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let opened = slf.get().opened()?;
+        let mut span = slf.get().measure("store.put");
         let encoded = Self::encode(opened, obj, serializer)?;
+        metrics::part(&mut span, "serialize");
         let key = opened.backend.put(py, &encoded, kwargs)?;
+        if let Some(mut span) = span {
+            span.part("connector");
+            span.size(encoded.total_len(py));
+            span.end(&key)?;
+        }
         if let Some(lifetime) = lifetime {
             attach(lifetime, &key, slf)?;
         }
@@ -192,6 +235,7 @@ impl PyStore {
         deserializer: Option<Py<PyAny>>,
         cache: Py<PyLruCache>,
         populate_target: bool,
+        metrics: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let backend = match (native, key_class) {
             (Some(native), Some(key_class)) => {
@@ -218,6 +262,7 @@ impl PyStore {
             deserializer,
             cache,
             populate_target,
+            recorder: metrics.map(Recorder::new).transpose()?,
             recipe: PyOnceLock::new(),
             flights: SingleFlight::new(),
         };
@@ -325,12 +370,20 @@ impl PyStore {
         serializer: Option<&Bound<'py, PyAny>>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let py = slf.py();
         let opened = slf.get().opened()?;
+        let mut span = slf.get().measure("store.put_batch");
         let encoded = objs
             .try_iter()?
             .map(|obj| Self::encode(opened, &obj?, serializer))
             .collect::<PyResult<Vec<_>>>()?;
-        let keys = opened.backend.put_batch(slf.py(), &encoded, kwargs)?;
+        metrics::part(&mut span, "serialize");
+        let keys = opened.backend.put_batch(py, &encoded, kwargs)?;
+        if let Some(mut span) = span {
+            span.part("connector");
+            span.size(encoded.iter().map(|one| one.total_len(py)).sum());
+            span.end(PyTuple::new(py, &keys)?.as_any())?;
+        }
         if let Some(lifetime) = lifetime {
             keys.iter().try_for_each(|key| attach(lifetime, key, slf))?;
         }
@@ -345,8 +398,16 @@ impl PyStore {
         serializer: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
         let opened = self.opened()?;
+        let mut span = self.measure("store.set");
         let encoded = Self::encode(opened, obj, serializer)?;
-        opened.backend.set(key.py(), key, &encoded)
+        metrics::part(&mut span, "serialize");
+        opened.backend.set(key.py(), key, &encoded)?;
+        if let Some(mut span) = span {
+            span.part("connector");
+            span.size(encoded.total_len(key.py()));
+            span.end(key)?;
+        }
+        Ok(())
     }
 
     /// Get an object by its key, from the cache or the connector.
@@ -387,7 +448,14 @@ impl PyStore {
     ///     key: What `put` returned.
     fn exists(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let opened = self.opened()?;
-        Ok(opened.cache.get().contains(key)? || opened.backend.exists(key)?)
+        let mut span = self.measure("store.exists");
+        let exists = opened.cache.get().contains(key)? || {
+            let exists = opened.backend.exists(key)?;
+            metrics::part(&mut span, "connector");
+            exists
+        };
+        metrics::end(span, key)?;
+        Ok(exists)
     }
 
     /// Remove an object from the store and the cache, if it is there.
@@ -400,9 +468,15 @@ impl PyStore {
 
     fn _evict_batch(&self, py: Python<'_>, keys: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
         let opened = self.opened()?;
+        let mut span = self.measure("store.evict_batch");
         opened.backend.evict_batch(py, &keys)?;
+        metrics::part(&mut span, "connector");
         keys.iter()
-            .try_for_each(|key| opened.cache.get().remove(key))
+            .try_for_each(|key| opened.cache.get().remove(key))?;
+        match span {
+            Some(span) => span.end(PyTuple::new(py, &keys)?.as_any()),
+            None => Ok(()),
+        }
     }
 
     /// Tell whether the object of this key is in the cache.
@@ -466,12 +540,15 @@ impl PyStore {
                 "evict=True and lifetime= exclude one another: a lifetime evicts by itself",
             ));
         }
+        let span = slf.get().measure("store.proxy");
         let key = Self::put_object(slf, obj, lifetime, serializer, kwargs)?;
         let populate = match populate_target {
             Some(populate) => populate,
             None => slf.get().opened()?.populate_target,
         };
-        Self::_proxy_of(slf, &key, evict, deserializer, populate.then_some(obj))
+        let proxy = Self::_proxy_of(slf, &key, evict, deserializer, populate.then_some(obj))?;
+        metrics::end(span, &key)?;
+        Ok(proxy)
     }
 
     /// Return a proxy of an object that is in the store.
@@ -535,6 +612,9 @@ impl PyStore {
             visit.call(&opened.cache)?;
             visit.call(&opened.serializer)?;
             visit.call(&opened.deserializer)?;
+            if let Some(recorder) = &opened.recorder {
+                recorder.visit(&visit)?;
+            }
         }
         Ok(())
     }

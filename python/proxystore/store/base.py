@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from proxystore.store.config import StoreConfig
+    from proxystore.store.metrics import StoreMetrics
     from proxystore.store.types import ConnectorKeyT
     from proxystore.store.types import DeserializerT
     from proxystore.store.types import SerializerT
@@ -131,6 +133,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
                 max_bytes=_memory() // 4 if cache_bytes is None else cache_bytes,
             ),
             populate_target,
+            self._metrics,
         )
         if register:
             from proxystore.store import register_store
@@ -161,7 +164,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         )
 
     @property
-    def metrics(self) -> Any:
+    def metrics(self) -> StoreMetrics | None:
         """Times and sizes of this store's operations, or None if off."""
         return self._metrics
 
@@ -295,6 +298,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
                 'evict=True and lifetime= exclude one another: a lifetime '
                 'evicts by itself'
             )
+        start = time.perf_counter()
         populate = self._populate_target if populate_target is None else populate_target
         proxies: list[Any] = list(objs)
         places = []
@@ -317,6 +321,9 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
                 deserializer,
                 proxies[place] if populate else None,
             )
+        if self._metrics is not None:
+            elapsed_ms = (time.perf_counter() - start) * 1e3
+            self._metrics.add_time('store.proxy_batch', keys, elapsed_ms)
         return proxies
 
     def locked_proxy(
@@ -362,7 +369,7 @@ def _memory() -> int:
     return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
 
 
-def _new_metrics() -> Any:
+def _new_metrics() -> StoreMetrics:
     from proxystore.store.metrics import StoreMetrics
 
     return StoreMetrics()
