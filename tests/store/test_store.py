@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,9 @@ import pytest
 from proxystore.connectors.file import FileConnector
 from proxystore.connectors.file import FileKey
 from proxystore.connectors.local import LocalConnector
+from proxystore.connectors.redis import RedisConnector
 from proxystore.exceptions import ConnectorKeyError
+from proxystore.exceptions import ConnectorUnreachableError
 from proxystore.exceptions import FrameError
 from proxystore.exceptions import NewerFrameError
 from proxystore.exceptions import ProxyStoreError
@@ -282,7 +285,7 @@ def test_corrupted_frame_is_refused(store_dir: Path) -> None:
     key = store.put({'a': [1, 2, 3]})
     path = store_dir / key.filename
     data = bytearray(path.read_bytes())
-    data[40] ^= 0xFF
+    data[34] ^= 0xFF
     path.write_bytes(data)
     with pytest.raises(FrameError, match='checksum|corrupt'):
         store.get(key)
@@ -456,3 +459,63 @@ def test_file_keys_are_named_tuples(store_dir: Path) -> None:
     assert type(key) is FileKey
     assert key.filename == key[0]
     assert pickle.loads(pickle.dumps(key)) == key
+
+
+def test_unreachable_redis_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))  # bound but not listening: nobody answers there
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ConnectorUnreachableError, match=f'127.0.0.1.*{port}'
+        ) as caught:
+            RedisConnector('127.0.0.1', port)
+    assert isinstance(caught.value, ConnectionError)
+    assert 'redis-server' in str(caught.value)
+
+
+def test_directory_without_permission(tmp_path: Path) -> None:
+    closed = tmp_path / 'closed'
+    closed.mkdir(mode=0o500)
+    program = f"""
+import os, sys
+from proxystore.connectors.file import FileConnector
+from proxystore.exceptions import ConnectorPermissionError
+if os.getuid() == 0:  # whom nothing is forbidden
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    FileConnector({str(closed / 'store')!r})
+except ConnectorPermissionError as error:
+    assert isinstance(error, PermissionError)
+    assert {str(closed)!r} in str(error), error
+else:
+    sys.exit('no error')
+"""
+    # A directory that nobody else may enter hides the reason: open the way to it.
+    for folder in [tmp_path, *tmp_path.parents[:2]]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    subprocess.run([sys.executable, '-c', program], check=True, timeout=60)
+
+
+def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    # A limit on the size of files stands for a full disk: writes fail half way through.
+    program = f"""
+import os, resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+from proxystore.connectors.file import FileConnector
+from proxystore.exceptions import ConnectorError
+from proxystore.store import Store
+store = Store('full', FileConnector({str(tmp_path / 'store')!r}))
+small = store.put(b'x' * 1000)
+for size in (99_990, 150_000, 5_000_000):
+    try:
+        store.put(b'x' * size)
+    except ConnectorError as error:
+        pass
+    else:
+        raise SystemExit(f'{{size}} bytes were stored')
+assert os.listdir({str(tmp_path / 'store')!r}) == [small.filename]
+assert store.get(small) == b'x' * 1000
+"""
+    subprocess.run([sys.executable, '-c', program], check=True, timeout=60)

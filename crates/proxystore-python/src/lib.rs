@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use super::factory::{PyStoreFactory, store_factory};
     #[pymodule_export]
-    use super::open::{open_file, open_memory};
+    use super::open::{open_file, open_memory, open_redis};
     #[pymodule_export]
     use super::store::PyStore;
 
