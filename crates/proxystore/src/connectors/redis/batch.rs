@@ -1,6 +1,6 @@
 //! Many objects in few commands.
 
-use super::chunks::{ChunkHead, WINDOW, needs_chunks};
+use super::chunks::{ChunkHead, needs_chunks};
 use super::connection::{Connection, Failure};
 use super::keyspace::Keyspace;
 use super::protocol::Commands;
@@ -11,12 +11,31 @@ use crate::blob::Buffer;
 /// time, and others wait.
 const BATCH_COUNT: usize = 1024;
 const BATCH_LEN: usize = 4 << 20;
+/// Commands on their way at once.
+const WINDOW: usize = 4;
 /// Objects in the first command of a batch of gets, whose sizes are not known yet.
 const FIRST_BATCH: usize = 64;
 
 impl Keyspace {
-    /// Puts a whole batch, small objects many to a command.
+    /// Puts a whole batch under keys that nobody else knows yet, or nothing of it.
     pub(super) fn put_all(
+        &self,
+        connection: &mut Connection,
+        names: &[Vec<u8>],
+        payloads: &[Payload<'_>],
+    ) -> Result<(), Failure> {
+        let put = self.put_each(connection, names, payloads);
+        if let Err(Failure::Server(_)) = &put {
+            // On the same connection: what was sent ahead on it is stored before it is removed.
+            let _ = connection
+                .drain()
+                .and_then(|()| self.remove(connection, names));
+        }
+        put
+    }
+
+    /// Puts them, small ones many to a command.
+    fn put_each(
         &self,
         connection: &mut Connection,
         names: &[Vec<u8>],

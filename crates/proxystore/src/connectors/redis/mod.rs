@@ -130,12 +130,8 @@ impl Connector for RedisConnector {
             return Ok(keys);
         }
         let names: Vec<_> = keys.iter().map(|key| self.keyspace.name(key)).collect();
-        let put = self.call(|connection| self.keyspace.put_all(connection, &names, payloads));
-        if put.as_ref().is_err_and(|error| !error.is_retryable()) {
-            // All or none: nobody knows these keys, so removing what came through is enough.
-            let _ = self.call(|connection| self.keyspace.remove(connection, &names));
-        }
-        put.map(|()| keys)
+        self.call(|connection| self.keyspace.put_all(connection, &names, payloads))?;
+        Ok(keys)
     }
 
     fn new_key(&self) -> Key {
