@@ -269,7 +269,10 @@ fn a_quick_get_declines_long_reads_only() {
         let quick = |key: &Key, access| connector.get_quick(key, access).unwrap();
         assert_eq!(quick(&small, Access::Auto).unwrap().unwrap().len(), 100);
         assert!(quick(&middle, Access::Auto).is_none());
-        assert_eq!(quick(&middle, Access::View).unwrap().unwrap().len(), 600_000);
+        assert_eq!(
+            quick(&middle, Access::View).unwrap().unwrap().len(),
+            600_000
+        );
         assert_eq!(quick(&large, Access::Auto).unwrap().unwrap().len(), 9 << 20);
         assert!(quick(&large, Access::Copy).is_none());
         assert!(quick(&connector.new_key(), Access::Auto).unwrap().is_none());
