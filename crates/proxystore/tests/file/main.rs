@@ -278,3 +278,25 @@ fn a_quick_get_declines_long_reads_only() {
         assert!(quick(&connector.new_key(), Access::Auto).unwrap().is_none());
     }
 }
+
+#[test]
+fn objects_of_the_first_generation_are_read_and_removed() {
+    for place in Place::each() {
+        let connector = place.connector();
+        let names = [
+            "14ad72df-5623-448e-a51a-61a9a0fd21b5",
+            "47c21bf1-cdb6-4b7f-ae86-5f3f54de4ba8",
+        ];
+        for name in names {
+            std::fs::write(place.0.join(name), "PK\nold").unwrap();
+            std::fs::write(place.0.join(format!("{name}.ready")), "").unwrap();
+        }
+        let [first, second] = names.map(|name| Key::new(name).unwrap());
+        assert_eq!(connector.get_vec(&first).unwrap().unwrap(), b"PK\nold");
+        connector.evict(&first).unwrap();
+        assert_eq!(place.names().len(), 2);
+        assert!(connector.exists(&second).unwrap());
+        connector.close(true).unwrap();
+        assert!(!place.0.exists());
+    }
+}

@@ -32,6 +32,19 @@ pub(crate) fn play(name: &str) {
                 unsafe { libc::_exit(0) };
             }
         }
+        // Closes every descriptor, as a program that becomes a daemon does, and goes on.
+        "daemon" => {
+            let connector = make_objects();
+            // SAFETY: what is closed belongs to the connector, which bears it, and to nobody else.
+            unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+            let key = connector.put_bytes(b"more").unwrap();
+            let again = SharedMemoryConnector::join(connector.session()).unwrap();
+            assert_eq!(again.get_vec(&key).unwrap().unwrap(), b"more");
+            drop(again);
+            role::say("goes on");
+            wait_for_end();
+            assert_eq!(connector.get_vec(&key).unwrap().unwrap(), b"more");
+        }
         // Joins the session it is told, and reads.
         "joiner" => {
             let (connector, keys) = join_told();
@@ -176,6 +189,18 @@ fn a_forked_child_that_does_nothing_keeps_it_alive() {
         drop(places.connector());
         places.is_swept(session_of(&told))
     });
+}
+
+#[test]
+fn a_daemon_that_closed_its_descriptors_keeps_it_alive() {
+    let places = Places::new();
+    let daemon = Role::start("daemon", &places.environment());
+    let told = daemon.line();
+    assert_eq!(daemon.line(), "goes on");
+    drop(places.connector());
+    assert!(!places.is_swept(session_of(&told)));
+    daemon.end();
+    assert!(places.is_swept(session_of(&told)));
 }
 
 #[test]

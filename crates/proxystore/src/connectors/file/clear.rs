@@ -1,6 +1,7 @@
 //! Removing what is ours from a directory, and nothing else.
 
 use super::directory::{Directory, RESERVED_PREFIX, failure};
+use super::older::is_older;
 use super::system;
 use crate::frame::MAGIC;
 use crate::{Key, Result};
@@ -13,7 +14,7 @@ impl Directory {
     /// Removes our objects, then the directory if nothing else is in it.
     ///
     /// Ours are regular files with a name that [`Key::fresh`] makes, our temporary files, and
-    /// files of any other name whose content is a frame.
+    /// files of any other name whose content is a frame; also what ProxyStore 1.x put there.
     pub(crate) fn clear(&self) -> Result<()> {
         self.remove_where(is_ours)?;
         self.remove_if_empty()
@@ -30,16 +31,18 @@ impl Directory {
     fn remove_where(&self, chosen: impl Fn(RawFd, &CStr, &libc::stat) -> bool) -> Result<u64> {
         let fd = self.fd();
         let removed = || {
-            let mut bytes = 0;
+            // Chosen first: whether one file is ours may depend on another.
+            let mut ours = Vec::new();
             for entry in entries(fd)? {
-                let Some(found) = system::absent_is(system::stat_at(fd, &entry).map(Some), None)?
-                else {
-                    continue;
-                };
-                if chosen(fd, &entry, &found) {
-                    system::absent_is(system::unlink_at(fd, &entry), ())?;
-                    bytes += footprint(found.st_size as u64);
+                let found = system::absent_is(system::stat_at(fd, &entry).map(Some), None)?;
+                if let Some(found) = found.filter(|found| chosen(fd, &entry, found)) {
+                    ours.push((entry, found.st_size as u64));
                 }
+            }
+            let mut bytes = 0;
+            for (name, len) in ours {
+                system::absent_is(system::unlink_at(fd, &name), ())?;
+                bytes += footprint(len);
             }
             Ok(bytes)
         };
@@ -90,6 +93,7 @@ fn is_ours(directory: RawFd, name: &CStr, found: &libc::stat) -> bool {
     let temporary = text.strip_prefix(RESERVED_PREFIX);
     Key::is_fresh_form(text)
         || temporary.is_some_and(Key::is_fresh_form)
+        || is_older(directory, text, found)
         || holds_frame(directory, name)
 }
 

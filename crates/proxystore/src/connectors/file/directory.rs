@@ -1,6 +1,7 @@
 //! An open directory whose files are objects.
 
 use super::file_system::FileSystem;
+use super::older;
 use super::system::{self, Name};
 use crate::{Error, ErrorKind, Key, Result};
 use std::fmt;
@@ -8,7 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
 
 /// Files that are not objects begin so; no key may.
 pub(super) const RESERVED_PREFIX: &str = ".proxystore-";
@@ -20,6 +21,8 @@ pub(crate) struct Directory {
     kind: &'static str,
     /// Replaced when the directory was removed and made again.
     fd: AtomicI32,
+    /// Its inode, to know `fd` by.
+    inode: AtomicU64,
     /// Whether the directories above may be made, too.
     makes_parents: bool,
     file_system: FileSystem,
@@ -46,17 +49,18 @@ impl Directory {
             let fd = open_trusted(path)?;
             let found = system::stat(fd.as_raw_fd())?;
             let file_system = FileSystem::of(fd.as_raw_fd())?;
-            Ok((fd, found.st_mode, file_system))
+            Ok((fd, found, file_system))
         };
-        let (fd, mode, file_system) =
+        let (fd, found, file_system) =
             opened().map_err(|error| failure(kind, error, "opening the directory", path))?;
         Ok(Self {
             path: path.to_owned(),
             kind,
             fd: AtomicI32::new(fd.into_raw_fd()),
+            inode: AtomicU64::new(found.st_ino),
             makes_parents: true,
             file_system,
-            file_mode: 0o600 | (mode & 0o044),
+            file_mode: 0o600 | (found.st_mode & 0o044),
             naming: AtomicU8::new(0),
             joining: AtomicU8::new(0),
         })
@@ -108,6 +112,7 @@ impl Directory {
     pub(crate) fn remove(&self, key: &Key) -> Result<bool> {
         let name = self.name(key)?;
         let removed = self.look(|| system::unlink_at(self.fd(), name.as_c_str()));
+        older::remove_marker(self.fd(), key);
         system::absent_is(removed.map(|()| true), false)
             .map_err(|error| self.error(error, "evicting an object", key))
     }
@@ -139,9 +144,15 @@ impl Directory {
         if remake && make(&self.path, self.makes_parents).is_err() {
             return false;
         }
-        let Ok(new) = open_trusted(&self.path) else {
+        let opened = || {
+            let new = open_trusted(&self.path)?;
+            let found = system::stat(new.as_raw_fd())?;
+            io::Result::Ok((new, found.st_ino))
+        };
+        let Ok((new, inode)) = opened() else {
             return false;
         };
+        self.inode.store(inode, Ordering::Relaxed);
         if removed {
             // The old descriptor is ours: the new directory takes its place, at once for all
             // threads.
@@ -170,8 +181,12 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // SAFETY: owned by this value; nobody uses it any more.
-        drop(unsafe { OwnedFd::from_raw_fd(self.fd()) });
+        let (fd, inode) = (self.fd(), self.inode.load(Ordering::Relaxed));
+        // A daemon may have closed it, and another file have got its number.
+        if system::stat(fd).is_ok_and(|found| found.st_ino == inode) {
+            // SAFETY: owned by this value; nobody uses it any more.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
     }
 }
 

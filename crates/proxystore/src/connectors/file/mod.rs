@@ -11,6 +11,7 @@ mod directory;
 mod fetch;
 mod file_system;
 mod huge;
+mod older;
 mod publish;
 pub(crate) mod system;
 

@@ -22,7 +22,7 @@ impl Name {
 
     /// # Panics
     /// If the name is longer than 255 bytes; no key is.
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut bytes = [0; 256];
         bytes[..name.len()].copy_from_slice(name.as_bytes());
         assert!(name.len() < bytes.len(), "a file name of up to 255 bytes");

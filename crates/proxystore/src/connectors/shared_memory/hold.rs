@@ -21,6 +21,8 @@ struct Entry {
     /// Of the lock file.
     path: PathBuf,
     file: OwnedFd,
+    /// The lock file's device and inode, to know `file` by.
+    identity: (u64, u64),
     control: Arc<Control>,
     /// Connectors that use it.
     count: usize,
@@ -84,7 +86,7 @@ impl Hold {
         let control = Control::create(file.as_fd(), limit, spill).inspect_err(|_| {
             let _ = system::unlink_at(directory, &lock);
         })?;
-        Ok(table.add(path, file, control, true))
+        Ok(table.add(path, file, control, true)?)
     }
 
     /// Holds a session that is there.
@@ -104,7 +106,7 @@ impl Hold {
             return Err(Refusal::Gone);
         }
         let control = Control::open(file.as_fd())?;
-        Ok(table.add(path, file, control, false))
+        Ok(table.add(path, file, control, false)?)
     }
 
     /// A session that this process, or the one it was forked from, made in a directory.
@@ -118,6 +120,19 @@ impl Hold {
             })
             .map(|entry| entry.path.clone())?;
         table.again(&path)
+    }
+
+    /// Takes the lock again if its descriptor was closed by somebody else.
+    pub(super) fn renew(&self) {
+        let mut table = TABLE.lock();
+        let found = table
+            .entries
+            .iter_mut()
+            .find(|entry| entry.path == self.path);
+        if let Some(entry) = found {
+            // If it fails, the session was swept: every use says so.
+            let _ = entry.renew();
+        }
     }
 
     pub(super) fn session_name(&self) -> &str {
@@ -142,27 +157,70 @@ impl Drop for Hold {
             entry.count -= 1;
             if entry.count == 0 && !entry.own {
                 // Closed under the lock: a join at the same time must open its own afterwards.
-                drop(table.entries.swap_remove(at));
+                table.entries.swap_remove(at).close();
             }
         }
     }
 }
 
+impl Entry {
+    /// Whether the descriptor is still the lock file's, and not some other file's of this number.
+    fn is_sound(&self) -> bool {
+        identity(&self.file).is_ok_and(|found| found == self.identity)
+    }
+
+    /// Takes the lock again where somebody closed its descriptor.
+    fn renew(&mut self) -> Result<(), Refusal> {
+        if self.is_sound() {
+            return Ok(());
+        }
+        let path = system::c_path(&self.path)?;
+        let file = system::open_at(libc::AT_FDCWD, &path, libc::O_RDWR, 0)?;
+        if !share(file.as_raw_fd())? || identity(&file)? != self.identity {
+            return Err(Refusal::Gone);
+        }
+        // The old number is not ours to close.
+        mem::forget(mem::replace(&mut self.file, file));
+        Ok(())
+    }
+
+    fn close(self) {
+        if !self.is_sound() {
+            mem::forget(self.file);
+        }
+    }
+}
+
+fn identity(file: &OwnedFd) -> io::Result<(u64, u64)> {
+    let found = system::stat(file.as_raw_fd())?;
+    Ok((found.st_dev, found.st_ino))
+}
+
 impl Table {
-    fn add(&mut self, path: PathBuf, file: OwnedFd, control: Control, own: bool) -> Hold {
+    fn add(
+        &mut self,
+        path: PathBuf,
+        file: OwnedFd,
+        control: Control,
+        own: bool,
+    ) -> io::Result<Hold> {
         let control = Arc::new(control);
+        let identity = identity(&file)?;
         self.entries.push(Entry {
             path: path.clone(),
             file,
+            identity,
             control: Arc::clone(&control),
             count: 1,
             own,
         });
-        Hold { path, control }
+        Ok(Hold { path, control })
     }
 
     fn again(&mut self, path: &Path) -> Option<Hold> {
         let entry = self.entries.iter_mut().find(|entry| entry.path == path)?;
+        // A daemon may have closed every descriptor; if the session was swept since, it is gone.
+        entry.renew().ok()?;
         entry.count += 1;
         Some(Hold {
             path: entry.path.clone(),
@@ -198,7 +256,7 @@ extern "C" fn in_child() {
         for entry in &TABLE.value().entries {
             // Refused only if every other holder died meanwhile and a sweeper came: then the
             // objects are gone, and each use says so.
-            let _ = share(entry.file.as_raw_fd());
+            let _ = entry.is_sound() && share(entry.file.as_raw_fd()).unwrap_or(false);
         }
         TABLE.release();
     }
@@ -208,7 +266,10 @@ extern "C" fn in_child() {
 extern "C" fn at_exit() {
     let own: Vec<_> = {
         let table = TABLE.lock();
-        let own = table.entries.iter().filter(|entry| entry.own);
+        let own = table
+            .entries
+            .iter()
+            .filter(|entry| entry.own && entry.is_sound());
         own.filter(|entry| claim(entry.file.as_raw_fd()).unwrap_or(false))
             .map(|entry| (entry.path.clone(), entry.control.spill_dir()))
             .collect()

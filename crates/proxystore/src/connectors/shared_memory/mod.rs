@@ -28,7 +28,7 @@ use origin::Origin;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 const KIND: &str = "shared-memory";
 /// Where Linux has shared memory.
@@ -84,6 +84,8 @@ pub struct SharedMemoryConnector {
     origin: Origin,
     hold: Hold,
     memory: Directory,
+    /// The descriptor of `memory` when last looked at; see `keep_hold`.
+    memory_fd: AtomicI32,
     /// Opened at first need.
     spill: OnceLock<Directory>,
     closed: AtomicBool,
@@ -113,11 +115,13 @@ impl Usage {
 
 impl SharedMemoryConnector {
     fn of(session: Session, hold: Hold, memory: Directory, origin: Origin) -> Self {
+        let memory = memory.in_a_session();
         Self {
             session,
             origin,
             hold,
-            memory: memory.in_a_session(),
+            memory_fd: AtomicI32::new(memory.fd()),
+            memory,
             spill: OnceLock::new(),
             closed: AtomicBool::new(false),
         }

@@ -17,7 +17,9 @@ impl SharedMemoryConnector {
         let control = self.hold.control();
         let bytes = footprint(payload.len() as u64);
         if self.admit(bytes) {
-            match self.memory.publish_fresh(key, payload) {
+            let published = self.memory.publish_fresh(key, payload);
+            self.keep_hold();
+            match published {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     discharge(&control.used, bytes);
@@ -39,7 +41,9 @@ impl SharedMemoryConnector {
         let bytes = footprint(payload.len() as u64);
         let before = size_in(&self.memory, key)?;
         if self.admit(bytes) {
-            match self.memory.publish_over(key, payload) {
+            let published = self.memory.publish_over(key, payload);
+            self.keep_hold();
+            match published {
                 Ok(()) => {
                     discharge(&control.used, before);
                     return self.remove_spilled(key);
@@ -81,7 +85,9 @@ impl SharedMemoryConnector {
         &self,
         look: impl Fn(&Directory) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        if let Some(found) = look(&self.memory)? {
+        let found = look(&self.memory)?;
+        self.keep_hold();
+        if let Some(found) = found {
             return Ok(Some(found));
         }
         let Some(spill) = self.spill_to_read()? else {
@@ -90,6 +96,16 @@ impl SharedMemoryConnector {
         match look(spill)? {
             Some(found) => Ok(Some(found)),
             None => look(&self.memory),
+        }
+    }
+
+    /// Where the directory had to be opened anew, somebody closed every descriptor of this process,
+    /// as daemons do: the lock went with them and is taken again.
+    fn keep_hold(&self) {
+        let fd = self.memory.fd();
+        if self.memory_fd.load(Ordering::Relaxed) != fd {
+            self.memory_fd.store(fd, Ordering::Relaxed);
+            self.hold.renew();
         }
     }
 
