@@ -105,7 +105,7 @@ impl PyStore {
         }
         // A view takes no writes: it is its caller's alone, like what was asked for on purpose.
         if access == Access::View {
-            return Self::load(opened, key, deserializer, access);
+            return Self::load(opened, key, deserializer, access, span);
         }
         // A key that is not one text is not shared: such connectors are rare.
         let Some(name) = flight_name(key) else {
@@ -160,7 +160,11 @@ impl PyStore {
                     .call1((bytes,))
                     .map_err(|cause| failed_deserializer(py, cause))?
             }
-            None if access == Access::View => return codec::decode_view(py, &blob).map(Some),
+            None if access == Access::View => {
+                let obj = codec::decode_view(py, &blob)?;
+                metrics::part(span, "deserialize");
+                return Ok(Some(obj));
+            }
             None => codec::decode(py, &blob)?,
         };
         metrics::part(span, "deserialize");
