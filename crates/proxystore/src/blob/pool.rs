@@ -283,6 +283,8 @@ pub fn clear_pool() {
             unsafe { free_class(start, class) }
         }
     }
+    #[cfg(feature = "memory")]
+    crate::connectors::memory::clear_segments();
 }
 
 #[cfg(test)]
