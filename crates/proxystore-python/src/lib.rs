@@ -10,6 +10,7 @@ mod connector;
 mod door;
 mod error;
 mod factory;
+mod inline;
 mod metrics;
 mod open;
 mod proxy;
@@ -27,6 +28,8 @@ mod _core {
     use super::connector::PyNativeConnector;
     #[pymodule_export]
     use super::factory::{PyStoreFactory, store_factory};
+    #[pymodule_export]
+    use super::inline::{decode_frame, put_or_frame};
     #[pymodule_export]
     use super::open::{open_file, open_memory, open_redis};
     #[pymodule_export]

@@ -25,9 +25,9 @@ const PATIENCE: usize = 2;
 /// Hashes of longer text and bytes are not cached in a proxy: computing one reads every byte.
 const LONGEST_HASHED: usize = 64 << 10;
 
-struct Opened {
+pub(crate) struct Opened {
     name: Py<PyString>,
-    backend: Backend,
+    pub(crate) backend: Backend,
     connector: Py<PyAny>,
     serializer: Option<Py<PyAny>>,
     deserializer: Option<Py<PyAny>>,
@@ -47,7 +47,7 @@ pub(crate) struct PyStore {
 }
 
 impl PyStore {
-    fn opened(&self) -> PyResult<&Opened> {
+    pub(crate) fn opened(&self) -> PyResult<&Opened> {
         self.opened.get().ok_or_else(|| {
             PyRuntimeError::new_err(
                 "this Store was never opened: a subclass must call super().__init__(name, connector)",
@@ -62,7 +62,7 @@ impl PyStore {
     }
 
     /// An object as a frame: by the serializer of the call, of the store, or our own codecs.
-    fn encode(
+    pub(crate) fn encode(
         opened: &Opened,
         obj: &Bound<'_, PyAny>,
         serializer: Option<&Bound<'_, PyAny>>,
@@ -102,10 +102,6 @@ impl PyStore {
         }
         if hit.is_some() {
             return Ok(hit);
-        }
-        // A view takes no writes: it is its caller's alone, like what was asked for on purpose.
-        if access == Access::View {
-            return Self::load(opened, key, deserializer, access, span);
         }
         // A key that is not one text is not shared: such connectors are rare.
         let Some(name) = flight_name(key) else {
@@ -159,11 +155,6 @@ impl PyStore {
                 deserializer
                     .call1((bytes,))
                     .map_err(|cause| failed_deserializer(py, cause))?
-            }
-            None if access == Access::View => {
-                let obj = codec::decode_view(py, &blob)?;
-                metrics::part(span, "deserialize");
-                return Ok(Some(obj));
             }
             None => codec::decode(py, &blob)?,
         };
@@ -696,7 +687,7 @@ fn non_proxiable(obj: &Bound<'_, PyAny>) -> PyErr {
     raise().unwrap_or_else(|failure| failure)
 }
 
-fn failed_deserializer(py: Python<'_>, cause: PyErr) -> PyErr {
+pub(crate) fn failed_deserializer(py: Python<'_>, cause: PyErr) -> PyErr {
     if !cause.is_instance_of::<pyo3::exceptions::PyException>(py) {
         return cause; // KeyboardInterrupt and its like
     }

@@ -1,0 +1,60 @@
+//! Small objects that travel inside an event of a stream instead of through a connector.
+
+use crate::codec;
+use crate::connector::joined;
+use crate::store::{PyStore, failed_deserializer};
+use proxystore::Blob;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// Puts the objects whose frames have `below` bytes or more, as one batch. Returns, in order,
+/// their keys, and for the others the frames themselves.
+#[pyfunction]
+pub(crate) fn put_or_frame<'py>(
+    store: &Bound<'py, PyStore>,
+    objs: Vec<Bound<'py, PyAny>>,
+    below: usize,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let py = store.py();
+    let opened = store.get().opened()?;
+    let mut results = Vec::with_capacity(objs.len());
+    let mut large = Vec::new();
+    let mut places = Vec::new();
+    for (place, obj) in objs.iter().enumerate() {
+        let encoded = PyStore::encode(opened, obj, None)?;
+        if encoded.total_len(py) < below {
+            results.push(joined(py, &encoded).into_any());
+        } else {
+            results.push(py.None().into_bound(py));
+            large.push(encoded);
+            places.push(place);
+        }
+    }
+    let keys = match large.as_slice() {
+        [] => Vec::new(),
+        [one] => vec![opened.backend.put(py, one, None)?],
+        several => opened.backend.put_batch(py, several, None)?,
+    };
+    for (place, key) in places.into_iter().zip(keys) {
+        results[place] = key;
+    }
+    Ok(results)
+}
+
+/// The object of a frame that `put_or_frame` returned, by the store's deserializer if it has one.
+#[pyfunction]
+#[pyo3(signature = (frame, deserializer=None))]
+pub(crate) fn decode_frame<'py>(
+    frame: &Bound<'py, PyBytes>,
+    deserializer: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = frame.py();
+    let Some(deserializer) = deserializer else {
+        return codec::deserialize(frame.as_any());
+    };
+    let blob = Blob::from(frame.as_bytes().to_vec());
+    let bytes = codec::bytes_for_deserializer(py, &blob)?;
+    deserializer
+        .call1((bytes,))
+        .map_err(|cause| failed_deserializer(py, cause))
+}

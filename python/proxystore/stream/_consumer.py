@@ -1,0 +1,247 @@
+"""The receiving end of a stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import Generic
+from typing import TypeVar
+from typing import cast
+
+from proxystore.proxy import Proxy
+from proxystore.proxy import extract
+from proxystore.store import _reopen
+from proxystore.stream._inline import InlineFactory
+from proxystore.stream.events import EndOfStreamEvent
+from proxystore.stream.events import Event
+from proxystore.stream.events import EventBatch
+from proxystore.stream.events import InlineObjectEvent
+from proxystore.stream.events import NewObjectEvent
+from proxystore.stream.events import NewObjectKeyEvent
+from proxystore.stream.events import _recipe_of
+from proxystore.stream.events import bytes_to_event
+from proxystore.stream.filters import NullFilter
+
+if TYPE_CHECKING:
+    import sys
+    from types import TracebackType
+
+    from proxystore.proxy import ProxyOr
+    from proxystore.store.base import Store
+    from proxystore.stream.protocols import Filter
+    from proxystore.stream.protocols import Subscriber
+
+    if sys.version_info >= (3, 11):
+        from typing import Self
+    else:
+        from typing_extensions import Self
+
+__all__ = ['StreamConsumer']
+
+T = TypeVar('T')
+
+
+class StreamConsumer(Generic[T]):
+    """Receives the objects of a stream: proxies, or the objects themselves.
+
+    For a topic with a store, `next` and iteration yield proxies, and those
+    methods that have `object` in their name resolve them. For a topic without
+    one, both yield the objects. Iteration ends when the producer closes the
+    topic. The store of a topic is opened and registered when its first event
+    is received. A consumer is used by one thread at a time.
+
+    Args:
+        subscriber: Receives the events, see `proxystore.stream.shims`.
+        filter_: Drops the objects for whose metadata it returns True; they
+            are evicted if the producer asked for that.
+
+    Attributes:
+        subscriber: The subscriber.
+
+    Raises:
+        TypeError: If `subscriber` is none.
+
+    Example:
+        >>> from queue import Queue
+        >>> from proxystore.stream import StreamProducer
+        >>> from proxystore.stream.shims.queue import QueuePublisher
+        >>> from proxystore.stream.shims.queue import QueueSubscriber
+        >>> queue = Queue()
+        >>> producer = StreamProducer(QueuePublisher({'topic': queue}))
+        >>> producer.send('topic', 'hello', metadata={'number': 1})
+        >>> producer.close(topics=['topic'])
+        >>> with StreamConsumer(QueueSubscriber(queue)) as consumer:
+        ...     list(consumer.iter_with_metadata())
+        [({'number': 1}, 'hello')]
+    """
+
+    def __init__(
+        self, subscriber: Subscriber, *, filter_: Filter | None = None
+    ) -> None:
+        self.subscriber = subscriber
+        self._receive = _receiver_of(subscriber)
+        self._filter: Filter = NullFilter() if filter_ is None else filter_
+        self._events: deque[Event] = deque()
+        self._stores: dict[str, Store[Any]] = {}
+        self._last_recipe: tuple[Any, ...] | None = None
+        self._last_store: Store[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        exc_traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ProxyOr[T]:
+        return self.next()
+
+    def close(self, *, stores: bool = False, subscriber: bool = True) -> None:
+        """Close the subscriber.
+
+        Args:
+            stores: Whether the stores that events came from are closed and
+                unregistered. Proxies of theirs that were not resolved yet may
+                not be resolvable any more.
+            subscriber: Whether the subscriber is closed.
+        """
+        if stores:
+            for store in self._stores.values():
+                store.close()
+            self._stores.clear()
+            self._last_recipe = self._last_store = None
+        if subscriber:
+            self.subscriber.close()
+
+    def iter_with_metadata(
+        self,
+    ) -> Generator[tuple[dict[str, Any], ProxyOr[T]], None, None]:
+        """Iterate as `next_with_metadata`, until the end of the stream."""
+        return _until_end(self.next_with_metadata)
+
+    def iter_objects(self) -> Generator[T, None, None]:
+        """Iterate as `next_object`, until the end of the stream."""
+        return _until_end(self.next_object)
+
+    def iter_objects_with_metadata(
+        self,
+    ) -> Generator[tuple[dict[str, Any], T], None, None]:
+        """Iterate as `next_object_with_metadata`, until the end of the stream."""
+        return _until_end(self.next_object_with_metadata)
+
+    def next(self) -> ProxyOr[T]:
+        """Wait for the next object.
+
+        Returns:
+            A proxy if its topic has a store, otherwise the object.
+
+        Raises:
+            StopIteration: If the producer closed the topic.
+        """
+        return self.next_with_metadata()[1]
+
+    def next_with_metadata(self) -> tuple[dict[str, Any], ProxyOr[T]]:
+        """Wait for the next object, and return what was sent along with it.
+
+        Returns:
+            The metadata; and a proxy if the topic has a store, otherwise the
+            object.
+
+        Raises:
+            StopIteration: If the producer closed the topic.
+        """
+        event = self._next_event()
+        if isinstance(event, NewObjectKeyEvent):
+            proxy = self._store_of(event).proxy_from_key(
+                event.get_key(), evict=event.evict
+            )
+            return event.metadata, proxy
+        if isinstance(event, InlineObjectEvent):
+            settings = _recipe_of(event)[3] or {}
+            factory = InlineFactory[T](event.frame, settings.get('deserializer'))
+            return event.metadata, Proxy(factory)
+        return event.metadata, event.obj
+
+    def next_object(self) -> T:
+        """Wait for the next object and resolve it.
+
+        Raises:
+            ProxyResolveError: If its store does not have it any more.
+            StopIteration: If the producer closed the topic.
+        """
+        return self.next_object_with_metadata()[1]
+
+    def next_object_with_metadata(self) -> tuple[dict[str, Any], T]:
+        """Wait for the next object, resolve it, and return its metadata too.
+
+        Raises:
+            ProxyResolveError: If its store does not have it any more.
+            StopIteration: If the producer closed the topic.
+        """
+        metadata, obj = self.next_with_metadata()
+        # A proxy is an instance of its target's class: only its type tells.
+        if issubclass(type(obj), Proxy):
+            return metadata, extract(cast('Proxy[T]', obj))
+        return metadata, cast(T, obj)
+
+    def _next_event(self) -> NewObjectEvent | NewObjectKeyEvent | InlineObjectEvent:
+        """Return the next event of an object that the filter keeps."""
+        while True:
+            while not self._events:
+                received = self._receive()
+                if isinstance(received, EventBatch):
+                    self._events.extend(received.events)
+                else:
+                    self._events.append(received)
+            event = self._events.popleft()
+            if isinstance(event, EndOfStreamEvent):
+                raise StopIteration
+            if not isinstance(event, NewObjectEvent):
+                self._store_of(event)
+            if not self._filter(event.metadata):
+                return event
+            if isinstance(event, NewObjectKeyEvent) and event.evict:
+                self._store_of(event).evict(event.get_key())
+
+    def _store_of(self, event: NewObjectKeyEvent | InlineObjectEvent) -> Store[Any]:
+        recipe = _recipe_of(event)
+        store = self._last_store
+        if store is None or recipe != self._last_recipe:
+            store = self._stores.get(recipe[0])
+            if store is None:
+                store = self._stores[recipe[0]] = _reopen(recipe)
+            self._last_recipe, self._last_store = recipe, store
+        return store
+
+
+def _receiver_of(subscriber: Any) -> Callable[[], Event | EventBatch]:
+    next_events: Any = getattr(subscriber, 'next_events', None)
+    if next_events is not None:
+        receive: Callable[[], EventBatch] = next_events
+        return receive
+    next_message: Any = getattr(subscriber, 'next_message', None)
+    if next_message is None:
+        raise TypeError(
+            f'{type(subscriber).__name__} is no subscriber: it has neither '
+            'next_events() nor next_message(). See proxystore.stream.protocols.'
+        )
+    return lambda: bytes_to_event(next_message())
+
+
+def _until_end(following: Callable[[], Any]) -> Generator[Any, None, None]:
+    while True:
+        try:
+            item = following()
+        except StopIteration:
+            return
+        yield item
