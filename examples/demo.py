@@ -26,6 +26,7 @@ from proxystore.proxy import Proxy
 from proxystore.proxy import is_resolved
 from proxystore.proxy import resolve
 from proxystore.store import Store
+from proxystore.store.utils import get_key
 from proxystore.store import get_store
 
 PICTURE = """\
@@ -100,6 +101,7 @@ def measure(
         resolve(outcome.result)
         with_proxy = time.perf_counter() - start
         assert same(outcome.result, expected)
+        store.evict(get_key(proxy))
 
         start = time.perf_counter()
         result = pool.submit(job, obj).result()

@@ -19,20 +19,10 @@ from proxystore.connectors.local import LocalConnector
 from proxystore.connectors.redis import RedisConnector
 from proxystore.exceptions import ConnectorKeyError
 from proxystore.exceptions import ConnectorUnreachableError
-from proxystore.exceptions import FrameError
-from proxystore.exceptions import NewerFrameError
 from proxystore.exceptions import ProxyStoreError
 from proxystore.exceptions import SerializationError
 from proxystore.serialize import serialize
 from proxystore.store import Store
-from proxystore.store import get_or_create_store
-from proxystore.store import get_store
-from proxystore.store import register_store
-from proxystore.store import store_registration
-from proxystore.store import unregister_store
-from proxystore.store.config import ConnectorConfig
-from proxystore.store.config import StoreConfig
-from proxystore.store.exceptions import StoreExistsError
 
 VALUES = [
     None,
@@ -270,47 +260,6 @@ def test_arguments_reach_a_connector_that_takes_them() -> None:
     assert store.get(store.put([1], colour='red')) == [1]
 
 
-@pytest.mark.parametrize('keep', [0, 1, 10, 31, 32, 60, -1])
-def test_truncated_frames_are_refused(store_dir: Path, keep: int) -> None:
-    store = Store('torn', FileConnector(str(store_dir)))
-    key = store.put(np.arange(1000))
-    path = store_dir / key.filename
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(FrameError, match='frame|bytes'):
-        store.get(key)
-
-
-def test_corrupted_frame_is_refused(store_dir: Path) -> None:
-    store = Store('corrupt', FileConnector(str(store_dir)))
-    key = store.put({'a': [1, 2, 3]})
-    path = store_dir / key.filename
-    data = bytearray(path.read_bytes())
-    data[34] ^= 0xFF
-    path.write_bytes(data)
-    with pytest.raises(FrameError, match='checksum|corrupt'):
-        store.get(key)
-
-
-def test_frame_of_a_newer_version_is_named(store_dir: Path) -> None:
-    store = Store('newer', FileConnector(str(store_dir)))
-    key = store.put([1])
-    path = store_dir / key.filename
-    data = bytearray(path.read_bytes())
-    data[4] = 99
-    path.write_bytes(data)
-    with pytest.raises(NewerFrameError, match='99.*upgrade'):
-        store.get(key)
-
-
-def test_objects_put_as_bytes_into_the_connector_are_read(store_dir: Path) -> None:
-    connector = FileConnector(str(store_dir))
-    store = Store('raw', connector)
-    assert store.get(connector.put(serialize([1, 2]))) == [1, 2]
-    assert store.get(connector.put(b'PK\n' + pickle.dumps({'v': 1}))) == {'v': 1}
-    with pytest.raises(SerializationError):
-        store.get(connector.put(b'nonsense'))
-
-
 def test_connector_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match=r'object is no connector.*put\(\)'):
         Store('x', object())  # type: ignore[type-var]
@@ -337,84 +286,6 @@ def test_subclass_without_init_says_so() -> None:
 
     with pytest.raises(RuntimeError, match=r'super\(\).__init__'):
         Hollow().put(1)
-
-
-def test_registry() -> None:
-    store = Store('registered', LocalConnector())
-    assert get_store('registered') is None
-    register_store(store)
-    assert get_store('registered') is store
-    with pytest.raises(StoreExistsError, match='registered'):
-        register_store(store)
-    other = Store('registered', LocalConnector())
-    with pytest.raises(StoreExistsError, match='exist_ok'):
-        register_store(other)
-    register_store(other, exist_ok=True)
-    assert get_store('registered') is other
-    unregister_store('registered')
-    unregister_store('registered')
-    assert get_store('registered') is None
-    with store_registration(store, Store('second', LocalConnector())):
-        assert get_store('registered') is store
-        unregister_store(store)
-        assert get_store('registered') is None
-        assert get_store('second') is not None
-    assert get_store('second') is None
-
-
-def test_name_taken_twice_by_register() -> None:
-    with Store('twice', LocalConnector(), register=True):
-        with pytest.raises(StoreExistsError):
-            Store('twice', LocalConnector(), register=True)
-    assert get_store('twice') is None
-
-
-def test_close_unregisters_only_itself() -> None:
-    first = Store('closing', LocalConnector())
-    second = Store('closing', LocalConnector(), register=True)
-    first.close()
-    assert get_store('closing') is second
-    second.close()
-    assert get_store('closing') is None
-
-
-def test_configuration_makes_an_equal_store(connector: Any) -> None:
-    with Store('configured', connector, cache_size=3, populate_target=False) as store:
-        config = store.config()
-        assert config.name == 'configured'
-        assert config.cache_size == 3
-        assert StoreConfig.model_validate(config.model_dump()) == config
-        again = Store.from_config(config)
-        assert again.config() == config
-        assert repr(again).startswith('Store(name=configured, connector=')
-        if not isinstance(store.connector, LocalConnector):
-            assert again.get(store.put([1])) == [1]
-
-
-def test_get_or_create_store() -> None:
-    config = StoreConfig(name='created', connector=ConnectorConfig(kind='local'))
-    store = get_or_create_store(config)
-    assert get_store('created') is store
-    assert get_or_create_store(config) is store
-    unregister_store(store)
-    other = get_or_create_store(config, register=False)
-    assert get_store('created') is None
-    assert other.config() == store.config()
-
-
-def test_context_manager_closes_and_unregisters(store_dir: Path) -> None:
-    with Store('within', FileConnector(str(store_dir)), register=True) as store:
-        store.put(1)
-        assert store_dir.exists()
-    assert not store_dir.exists()
-    store.close()  # a second close does no harm
-
-
-def test_close_passes_its_arguments_on(store_dir: Path) -> None:
-    store = Store('kept', FileConnector(str(store_dir)))
-    key = store.put(1)
-    store.close(clear=False)
-    assert Store('kept', FileConnector(str(store_dir))).get(key) == 1
 
 
 def test_every_error_has_the_common_base() -> None:

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
+static EPOCH: AtomicU64 = AtomicU64::new(0);
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 /// How many forks lie between this process and the one that first asked. What belongs to a
@@ -26,6 +27,13 @@ pub fn generation() -> u64 {
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_new_child)) };
     }
     GENERATION.load(Ordering::Relaxed)
+}
+
+/// How many forks this process and those before it have made: it changes on both sides of each.
+/// What both sides then see (shared memory) was made in an earlier one.
+pub(crate) fn epoch() -> u64 {
+    let _ = generation();
+    EPOCH.load(Ordering::SeqCst)
 }
 
 /// A mutex that a forked child can take even if another thread of the parent wanted or held it.
@@ -227,6 +235,7 @@ unsafe impl Sync for DuringFork {}
 static DURING_FORK: DuringFork = DuringFork(UnsafeCell::new(None));
 
 unsafe extern "C" fn before_fork() {
+    EPOCH.fetch_add(1, Ordering::SeqCst);
     let locks = locks();
     let until = Instant::now() + FORK_WAITS;
     for listed in &*locks {

@@ -1,76 +1,129 @@
-//! Every connector of the crate against the contract.
+//! Every connector of the crate against the contract, each with what it must be able to do.
 
-use proxystore::Key;
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
-use proxystore_testkit::{RedisServer, run};
-use std::path::Path;
+use proxystore::{Capability, Connector};
+use proxystore_testkit::{RedisServer, Report, run};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-#[test]
-fn memory() {
-    run(|| Arc::new(MemoryConnector::new()));
+/// A directory of the test's own, removed in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(parent: &str, name: &str) -> Self {
+        let path = PathBuf::from(parent).join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory of its own");
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the suite on a connector that must declare these capabilities.
+fn hold(must: fn(&Capability) -> bool, factory: impl Fn() -> Arc<dyn Connector>) -> Report {
+    let capability = factory().capability();
+    assert!(
+        must(&capability),
+        "it should be able to do more: {capability:?}"
+    );
+    run(factory)
 }
 
 #[test]
-fn files_in_memory_and_on_disk() {
-    for root in ["/dev/shm", env!("CARGO_TARGET_TMPDIR")] {
-        let all = Path::new(root).join(format!("proxystore-test-{}", Key::fresh()));
-        run(|| {
-            let dir = all.join(Key::fresh().as_str());
-            Arc::new(FileConnector::open(FileConfig::new(dir)).unwrap())
-        });
-        std::fs::remove_dir_all(&all).unwrap();
-    }
+fn memory() {
+    hold(
+        |can| can.deferred_set && can.keeps_owners,
+        || Arc::new(MemoryConnector::new()),
+    );
+}
+
+#[test]
+fn file_on_disk() {
+    let scratch = Scratch::new(env!("CARGO_TARGET_TMPDIR"), "contract-file");
+    hold(
+        |can| can.deferred_set && can.cross_process,
+        || Arc::new(FileConnector::open(FileConfig::new(&scratch.0)).expect("open")),
+    );
+}
+
+#[test]
+fn file_in_shared_memory() {
+    let scratch = Scratch::new("/dev/shm", "proxystore-contract-file");
+    hold(
+        |can| can.deferred_set && can.cross_process,
+        || Arc::new(FileConnector::open(FileConfig::new(&scratch.0)).expect("open")),
+    );
 }
 
 #[test]
 fn shared_memory() {
-    run(|| Arc::new(SharedMemoryConnector::create(SharedMemoryConfig::default()).unwrap()));
+    let scratch = Scratch::new("/dev/shm", "proxystore-contract-shm");
+    let config = SharedMemoryConfig {
+        dir: Some(scratch.0.clone()),
+        ..SharedMemoryConfig::default()
+    };
+    hold(
+        |can| can.deferred_set && can.cross_process,
+        || Arc::new(SharedMemoryConnector::create(config.clone()).expect("create")),
+    );
 }
 
 #[test]
-fn shared_memory_that_spills_everything() {
-    run(|| {
-        let config = SharedMemoryConfig {
-            limit: Some(0),
-            ..SharedMemoryConfig::default()
-        };
-        Arc::new(SharedMemoryConnector::create(config).unwrap())
-    });
+fn shared_memory_that_spills() {
+    let scratch = Scratch::new("/dev/shm", "proxystore-contract-spill");
+    let spill = Scratch::new(env!("CARGO_TARGET_TMPDIR"), "contract-spill");
+    let config = SharedMemoryConfig {
+        dir: Some(scratch.0.clone()),
+        spill_dir: Some(spill.0.clone()),
+        limit: Some(2 << 20),
+        ..SharedMemoryConfig::default()
+    };
+    hold(
+        |can| can.deferred_set && can.cross_process,
+        || Arc::new(SharedMemoryConnector::create(config.clone()).expect("create")),
+    );
+}
+
+fn redis(config: &RedisConfig) -> Report {
+    hold(
+        |can| can.deferred_set && can.batch && can.cross_process && can.cross_host,
+        || Arc::new(RedisConnector::connect(config.clone()).expect("connect")),
+    )
 }
 
 #[test]
 fn redis_over_tcp() {
     let server = RedisServer::start(&[]);
-    let config = RedisConfig {
+    redis(&RedisConfig {
         port: server.port(),
         ..RedisConfig::default()
-    };
-    run(|| Arc::new(RedisConnector::connect(config.clone()).unwrap()));
+    });
 }
 
 #[test]
 fn redis_over_a_unix_socket() {
     let server = RedisServer::start(&[]);
-    let config = RedisConfig {
+    redis(&RedisConfig {
         unix_socket: Some(server.socket()),
         ..RedisConfig::default()
-    };
-    run(|| Arc::new(RedisConnector::connect(config.clone()).unwrap()));
+    });
 }
 
 #[test]
 fn redis_with_a_password_and_another_database() {
     let server = RedisServer::start(&["--requirepass", "a secret"]);
-    let config = RedisConfig {
+    redis(&RedisConfig {
         port: server.port(),
         password: Some("a secret".to_owned()),
         db: 3,
         bare_keys: true,
         ..RedisConfig::default()
-    };
-    run(|| Arc::new(RedisConnector::connect(config.clone()).unwrap()));
+    });
 }

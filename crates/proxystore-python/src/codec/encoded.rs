@@ -1,11 +1,13 @@
 //! An object as pieces.
 
 use super::buffer::BufferView;
+use super::owner::Owner;
 use proxystore::Payload;
 use proxystore::frame::{Codec, FrameBuilder};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// An object as the pieces of a frame. Holds references to everything that the pieces lie in.
 pub(crate) struct Encoded {
@@ -18,6 +20,8 @@ pub(crate) struct Encoded {
     buffers: SmallVec<[usize; 2]>,
     objects: SmallVec<[Py<PyAny>; 2]>,
     views: Vec<BufferView>,
+    /// Whether the last buffer is a whole `bytes` or `str`.
+    is_immutable: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -44,6 +48,7 @@ impl Encoded {
             buffers: SmallVec::new(),
             objects: SmallVec::new(),
             views: Vec::new(),
+            is_immutable: false,
         }
     }
 
@@ -68,7 +73,27 @@ impl Encoded {
     ) -> R {
         let builder = self.builder(py);
         let head = builder.head();
-        use_it(&builder.payload(&head))
+        let mut payload = builder.payload(&head);
+        if let Some(owner) = self.owner(py) {
+            payload = payload.with_owner(Arc::new(owner));
+        }
+        use_it(&payload)
+    }
+
+    /// The immutable object that is the one buffer, if it is one.
+    fn owner(&self, py: Python<'_>) -> Option<Owner> {
+        match (
+            self.is_immutable,
+            self.pieces.as_slice(),
+            self.objects.as_slice(),
+        ) {
+            (true, [Piece::Borrowed { start, len }], [object]) => {
+                let foreign = self.codec == Codec::Foreign;
+                // SAFETY: said by `push_bytes` and `push_text`, which alone set the mark.
+                Some(unsafe { Owner::new(object.clone_ref(py), *start, *len, foreign) })
+            }
+            _ => None,
+        }
     }
 
     /// Bytes of the whole frame.
@@ -157,6 +182,7 @@ impl Encoded {
         let slice = bytes.as_bytes();
         self.push_borrowed(slice.as_ptr(), slice.len());
         self.keep(bytes.as_any());
+        self.is_immutable = true;
     }
 
     /// Adds a buffer that is the UTF-8 form of a string, which lives as long as the string.
@@ -164,6 +190,7 @@ impl Encoded {
         let slice = text.to_str()?;
         self.push_borrowed(slice.as_ptr(), slice.len());
         self.keep(text.as_any());
+        self.is_immutable = true;
         Ok(())
     }
 

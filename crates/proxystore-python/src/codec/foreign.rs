@@ -2,6 +2,7 @@
 
 use super::buffer::BufferView;
 use super::encoded::Encoded;
+use super::owner::Owner;
 use super::text;
 use crate::error::to_python;
 use proxystore::Blob;
@@ -14,7 +15,6 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 ///
 /// # Errors
 /// `TypeError` for anything but `bytes`, `bytearray` and `memoryview`.
-#[allow(dead_code, reason = "used by the store")]
 pub(crate) fn encode_foreign(bytes: &Bound<'_, PyAny>) -> PyResult<Encoded> {
     let mut encoded = Encoded::new(Codec::Foreign);
     if let Ok(bytes) = bytes.cast::<PyBytes>() {
@@ -33,11 +33,13 @@ pub(crate) fn encode_foreign(bytes: &Bound<'_, PyAny>) -> PyResult<Encoded> {
 }
 
 /// What a user's own deserializer is given: the content of a foreign frame, else all the bytes.
-#[allow(dead_code, reason = "used by the store")]
 pub(crate) fn bytes_for_deserializer<'py>(
     py: Python<'py>,
     blob: &Blob,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    if let Some(bytes) = Owner::foreign_of(py, blob) {
+        return Ok(bytes.cast_into::<PyBytes>()?);
+    }
     let mut content: &[u8] = blob;
     if Frame::is_frame(blob) {
         let frame = Frame::parse(blob).map_err(|error| to_python(py, error))?;

@@ -11,13 +11,13 @@ mod garbage;
 mod legacy;
 mod modules;
 mod ndarray;
+mod owner;
 mod pickle;
 mod reducers;
 mod text;
 mod tree;
 
 pub(crate) use encoded::Encoded;
-#[allow(unused_imports, reason = "used by the store")]
 pub(crate) use foreign::{bytes_for_deserializer, encode_foreign};
 
 use crate::error::to_python;
@@ -63,14 +63,18 @@ pub(crate) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Encoded> {
 /// # Errors
 /// `FrameError` for bytes that are damaged or none of these, `NewerFrameError`, and
 /// `SerializationError` if the object cannot be made again from sound bytes.
-#[allow(dead_code, reason = "used by the store")]
 pub(crate) fn decode<'py>(py: Python<'py>, blob: &Blob) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(object) = owner::Owner::object_of(py, blob) {
+        return Ok(object);
+    }
     decode_source(py, &Source::owned(blob))
 }
 
 /// As [`decode`], but arrays lie over the blob without a copy, read-only.
-#[allow(dead_code, reason = "used by the store's access hint")]
 pub(crate) fn decode_view<'py>(py: Python<'py>, blob: &Blob) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(object) = owner::Owner::object_of(py, blob) {
+        return Ok(object);
+    }
     decode_source(py, &Source::view(blob))
 }
 

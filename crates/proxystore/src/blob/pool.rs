@@ -211,14 +211,6 @@ impl Buffer {
             origin: Origin::Heap,
         })
     }
-
-    /// Makes the buffer shorter; the memory stays what it is.
-    pub fn truncate(&mut self, len: usize) {
-        // The heap's layout is made of the length, so such a buffer stays as it is.
-        if len < self.len && !matches!(self.origin, Origin::Heap) {
-            self.len = len;
-        }
-    }
 }
 
 impl Drop for Buffer {
@@ -291,6 +283,8 @@ pub fn clear_pool() {
             unsafe { free_class(start, class) }
         }
     }
+    #[cfg(feature = "memory")]
+    crate::connectors::memory::clear_segments();
 }
 
 #[cfg(test)]

@@ -66,6 +66,13 @@ impl Directory {
         })
     }
 
+    /// As if it were on another file system than this machine has.
+    #[cfg(test)]
+    pub(super) fn pretending(mut self, file_system: FileSystem) -> Self {
+        self.file_system = file_system;
+        self
+    }
+
     /// For a part of something larger: if that is gone, this is not made again.
     pub(crate) fn in_a_session(mut self) -> Self {
         self.makes_parents = false;

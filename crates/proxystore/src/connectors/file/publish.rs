@@ -197,3 +197,105 @@ fn temporary_name() -> CString {
     let name = format!("{RESERVED_PREFIX}{}", Key::fresh());
     CString::new(name).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Access;
+    use crate::blob::{Buffer, Mapping};
+    use std::path::PathBuf;
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new() -> Self {
+            Self(PathBuf::from(format!(
+                "/dev/shm/proxystore-test-{}",
+                Key::fresh()
+            )))
+        }
+
+        fn open(&self) -> Directory {
+            Directory::create(&self.0, "file").unwrap()
+        }
+
+        fn count(&self) -> usize {
+            std::fs::read_dir(&self.0).unwrap().count()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// Fresh keys, keys set twice, from both sides of the threshold, leave the objects and no more.
+    fn try_all(directory: &Directory, place: &Place) {
+        for len in [10, UNNAMED_FROM, 5 << 20] {
+            let (one, two) = (vec![1; len], vec![2; len]);
+            let (fresh, known) = (Key::fresh(), Key::fresh());
+            directory
+                .publish_fresh(&fresh, &Payload::from_bytes(&one))
+                .unwrap();
+            directory
+                .publish_over(&known, &Payload::from_bytes(&one))
+                .unwrap();
+            directory
+                .publish_over(&known, &Payload::from_bytes(&two))
+                .unwrap();
+            let get = |key| directory.fetch(key, Access::Auto).unwrap().unwrap();
+            assert!(get(&fresh)[..] == one[..]);
+            assert!(get(&known)[..] == two[..]);
+            assert_eq!(place.count(), 2);
+            assert!(directory.remove(&fresh).unwrap() && directory.remove(&known).unwrap());
+        }
+    }
+
+    #[test]
+    fn every_way_of_naming_publishes_whole_objects() {
+        for naming in [BY_DESCRIPTOR, BY_PROC, BY_RENAME] {
+            let place = Place::new();
+            let directory = place.open();
+            directory.naming.store(naming, Ordering::Relaxed);
+            try_all(&directory, &place);
+            assert_eq!(directory.naming.load(Ordering::Relaxed), naming);
+        }
+    }
+
+    #[test]
+    fn where_pages_cannot_be_joined_they_are_written() {
+        let place = Place::new();
+        let directory = place.open();
+        directory.joining.store(1, Ordering::Relaxed);
+        try_all(&directory, &place);
+    }
+
+    #[test]
+    fn a_network_is_never_mapped() {
+        let place = Place::new();
+        let directory = place.open().pretending(FileSystem::Network);
+        try_all(&directory, &place);
+        assert_eq!(directory.naming.load(Ordering::Relaxed), BY_RENAME);
+        let key = Key::fresh();
+        directory
+            .publish_fresh(&key, &Payload::from_bytes(&[3; 9 << 20]))
+            .unwrap();
+        for access in [Access::Auto, Access::Copy, Access::Cow, Access::View] {
+            let blob = directory.fetch(&key, access).unwrap().unwrap();
+            assert!(blob.region().as_any().is::<Buffer>(), "{access:?}");
+        }
+        let local = place.open().fetch(&key, Access::Auto).unwrap().unwrap();
+        assert!(local.region().as_any().is::<Mapping>());
+    }
+
+    #[test]
+    fn a_temporary_file_of_a_writer_that_died_is_cleared() {
+        let place = Place::new();
+        let directory = place.open();
+        drop(directory.create_named(&temporary_name()).unwrap());
+        assert_eq!(place.count(), 1);
+        directory.clear().unwrap();
+        assert!(!place.0.exists());
+    }
+}

@@ -1,12 +1,15 @@
 //! Objects in this process's own memory.
 
 mod kept;
+mod segment;
 mod view;
 
 use crate::blob::Buffer;
 use crate::fork::ForkMutex;
 use crate::{Access, Blob, Capability, Connector, Key, Payload, Result};
 use kept::Kept;
+pub(crate) use segment::clear as clear_segments;
+use segment::{MAPPED_FROM, Stored};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +20,8 @@ const QUICK_UP_TO: usize = 1 << 20;
 
 /// Keeps objects in this process. They go with the connector.
 ///
-/// A put gathers the pieces into one buffer and a get copies it, so that both sides may write to
-/// what they have. An object that names its immutable [owner](Payload::with_owner) is kept by
+/// A put gathers the pieces in one place and a get copies them, so that both sides may write to what
+/// they have; from 4 MiB on, a get maps them copy-on-write instead. An object that names its immutable [owner](Payload::with_owner) is kept by
 /// reference both ways.
 ///
 /// ```
@@ -38,6 +41,7 @@ pub struct MemoryConnector {
 #[derive(Clone)]
 enum Object {
     Copied(Blob),
+    Stored(Arc<Stored>),
     Kept(Arc<Kept>),
 }
 
@@ -45,6 +49,11 @@ impl Object {
     fn new(payload: &Payload<'_>) -> Self {
         if let Some(kept) = Kept::new(payload) {
             return Self::Kept(Arc::new(kept));
+        }
+        if payload.len() >= MAPPED_FROM
+            && let Some(stored) = Stored::new(payload)
+        {
+            return Self::Stored(Arc::new(stored));
         }
         let mut buffer = Buffer::with_len(payload.len());
         payload.copy_to(&mut buffer);
@@ -55,6 +64,12 @@ impl Object {
         match (self, access) {
             (Self::Copied(blob), Access::View) => Blob::new(View(blob)),
             (Self::Copied(blob), _) => Blob::copy_from(&blob),
+            (Self::Stored(stored), Access::View) => Blob::from_region(stored),
+            (Self::Stored(stored), access) => match access {
+                Access::Copy => None,
+                _ => stored.map(),
+            }
+            .unwrap_or_else(|| Blob::copy_from(&Blob::from_region(stored))),
             (Self::Kept(kept), Access::Copy) => Blob::new(kept.join()),
             (Self::Kept(kept), _) => Blob::from_region(kept),
         }
@@ -63,7 +78,7 @@ impl Object {
     fn is_quick(&self, access: Access) -> bool {
         match self {
             Self::Copied(blob) => access == Access::View || blob.len() <= QUICK_UP_TO,
-            Self::Kept(_) => access != Access::Copy,
+            Self::Stored(_) | Self::Kept(_) => access != Access::Copy,
         }
     }
 }

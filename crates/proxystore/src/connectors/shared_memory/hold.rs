@@ -262,21 +262,17 @@ extern "C" fn in_child() {
     }
 }
 
-/// An orderly end of a program's last process leaves nothing for the next opener to sweep.
+/// An orderly end of a session's last process leaves nothing for the next opener to sweep.
 extern "C" fn at_exit() {
-    let own: Vec<_> = {
-        let table = TABLE.lock();
-        let own = table
-            .entries
-            .iter()
-            .filter(|entry| entry.own && entry.is_sound());
-        own.filter(|entry| claim(entry.file.as_raw_fd()).unwrap_or(false))
-            .map(|entry| (entry.path.clone(), entry.control.spill_dir()))
-            .collect()
-    };
-    for (path, spill) in own {
-        // The lock file first: whoever looks then sees a session that has ended.
-        let _ = std::fs::remove_file(&path);
+    let mut ended = Vec::new();
+    for entry in &TABLE.lock().entries {
+        if entry.is_sound() && claim(entry.file.as_raw_fd()).unwrap_or(false) {
+            // The lock file first: whoever looks then sees a session that has ended.
+            let _ = std::fs::remove_file(&entry.path);
+            ended.push((entry.path.clone(), entry.control.spill_dir()));
+        }
+    }
+    for (path, spill) in ended {
         super::sweep::remove_objects(&path, spill.as_deref());
     }
 }
