@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
+#[cfg(feature = "memory")]
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
@@ -31,6 +32,7 @@ pub fn generation() -> u64 {
 
 /// How many forks this process and those before it have made: it changes on both sides of each.
 /// What both sides then see (shared memory) was made in an earlier one.
+#[cfg(feature = "memory")]
 pub(crate) fn epoch() -> u64 {
     let _ = generation();
     EPOCH.load(Ordering::SeqCst)
@@ -235,6 +237,7 @@ unsafe impl Sync for DuringFork {}
 static DURING_FORK: DuringFork = DuringFork(UnsafeCell::new(None));
 
 unsafe extern "C" fn before_fork() {
+    #[cfg(feature = "memory")]
     EPOCH.fetch_add(1, Ordering::SeqCst);
     let locks = locks();
     let until = Instant::now() + FORK_WAITS;

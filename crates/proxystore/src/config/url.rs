@@ -1,9 +1,9 @@
-//! Configuration in one line: a URL, its parts checked and its options typed.
+//! A URL, its parts checked and its options typed.
 
+use super::nearest::nearest;
+use super::option::OptionValue;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// A URL, taken apart: `scheme://user:password@host:port/path?option=value&…`, with `%41` for
 /// characters that are special. `Debug` hides the password, and so do all errors.
@@ -225,119 +225,6 @@ impl fmt::Debug for Url {
     }
 }
 
-/// What an option's text can stand for.
-pub trait OptionValue: Sized {
-    /// For "the value should be …".
-    const EXPECTED: &'static str;
-    /// `None` if the text stands for no such value.
-    fn from_text(text: &str) -> Option<Self>;
-}
-
-impl OptionValue for String {
-    const EXPECTED: &'static str = "text";
-    fn from_text(text: &str) -> Option<Self> {
-        Some(text.to_owned())
-    }
-}
-
-impl OptionValue for PathBuf {
-    const EXPECTED: &'static str = "a path";
-    fn from_text(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| text.into())
-    }
-}
-
-impl OptionValue for bool {
-    const EXPECTED: &'static str = "true or false";
-    fn from_text(text: &str) -> Option<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => Some(true),
-            "false" | "no" | "off" | "0" => Some(false),
-            _ => None,
-        }
-    }
-}
-
-impl OptionValue for u32 {
-    const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-}
-
-/// Seconds, with a fraction if need be; with `ms`, milliseconds.
-impl OptionValue for Duration {
-    const EXPECTED: &'static str =
-        "a time in seconds, such as 2.5, or in milliseconds, such as 500ms";
-    fn from_text(text: &str) -> Option<Self> {
-        let (number, scale) = if let Some(number) = text.strip_suffix("ms") {
-            (number, 1e-3)
-        } else {
-            (text.strip_suffix('s').unwrap_or(text), 1.0)
-        };
-        let seconds = number.trim().parse::<f64>().ok()? * scale;
-        Self::try_from_secs_f64(seconds).ok()
-    }
-}
-
-/// A number of bytes, as an option gives it: `1048576`, `500MB`, `2GiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes(pub u64);
-
-impl OptionValue for Bytes {
-    const EXPECTED: &'static str = "a number of bytes, such as 1048576, 500MB or 2GiB";
-    fn from_text(text: &str) -> Option<Self> {
-        let split = text.find(|letter: char| !letter.is_ascii_digit());
-        let (number, unit) = text.split_at(split.unwrap_or(text.len()));
-        let scale: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "kb" => 1000,
-            "mb" => 1_000_000,
-            "gb" => 1_000_000_000,
-            "tb" => 1_000_000_000_000,
-            "kib" => 1 << 10,
-            "mib" => 1 << 20,
-            "gib" => 1 << 30,
-            "tib" => 1 << 40,
-            _ => return None,
-        };
-        number.parse::<u64>().ok()?.checked_mul(scale).map(Self)
-    }
-}
-
-/// The known name that a mistyped one most likely stands for, if any is near.
-///
-/// ```
-/// use proxystore::config::nearest;
-///
-/// assert_eq!(nearest("tiemout", ["timeout", "namespace"]), Some("timeout"));
-/// assert_eq!(nearest("colour", ["timeout", "namespace"]), None);
-/// ```
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|known| (distance(name, known), known))
-        .filter(|(distance, known)| *distance <= known.chars().count().div_ceil(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// How many letters to insert, leave out or change (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (at, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[at + 1];
-            row[at + 1] = changed.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[to.len()]
-}
-
 fn invalid(why: String) -> Error {
     Error::new(ErrorKind::InvalidConfig, why)
 }
@@ -401,6 +288,9 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Bytes;
+    use std::path::PathBuf;
+    use std::time::Duration;
 
     #[test]
     fn every_part_is_found() {
@@ -518,13 +408,5 @@ mod tests {
     fn debug_hides_secrets() {
         let url = Url::parse("redis://me:hunter2@host?password=hunter2").unwrap();
         assert!(!format!("{url:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn distances() {
-        for (from, to, wanted) in [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)] {
-            assert_eq!(distance(from, to), wanted);
-            assert_eq!(distance(to, from), wanted);
-        }
     }
 }

@@ -1,0 +1,9 @@
+//! Configuration in one line: URLs with typed options.
+
+mod nearest;
+mod option;
+mod url;
+
+pub use nearest::nearest;
+pub use option::{Bytes, OptionValue};
+pub use url::Url;
