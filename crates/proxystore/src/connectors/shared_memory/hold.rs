@@ -147,19 +147,39 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut table = TABLE.lock();
-        let found = table
-            .entries
-            .iter()
-            .position(|entry| entry.path == self.path);
-        if let Some(at) = found {
+        let ended = {
+            let mut table = TABLE.lock();
+            let found = table
+                .entries
+                .iter()
+                .position(|entry| entry.path == self.path);
+            let Some(at) = found else { return };
             let entry = &mut table.entries[at];
             entry.count -= 1;
-            if entry.count == 0 && !entry.own {
-                // Closed under the lock: a join at the same time must open its own afterwards.
-                table.entries.swap_remove(at).close();
+            if entry.count > 0 || entry.own {
+                return;
             }
+            // Closed under the lock: a join at the same time must open its own afterwards.
+            let entry = table.entries.swap_remove(at);
+            let ended = entry.end();
+            entry.close();
+            ended
+        };
+        if let Some(ended) = ended {
+            ended.remove();
         }
+    }
+}
+
+/// A session that nobody holds any more, and whose lock file is removed.
+struct Ended {
+    lock: PathBuf,
+    spill_dir: Option<PathBuf>,
+}
+
+impl Ended {
+    fn remove(self) {
+        super::sweep::remove_objects(&self.lock, self.spill_dir.as_deref());
     }
 }
 
@@ -182,6 +202,19 @@ impl Entry {
         // The old number is not ours to close.
         mem::forget(mem::replace(&mut self.file, file));
         Ok(())
+    }
+
+    /// Takes the session away if no other process holds it.
+    fn end(&self) -> Option<Ended> {
+        let alone = self.is_sound() && claim(self.file.as_raw_fd()).unwrap_or(false);
+        alone.then(|| {
+            // The lock file first: whoever looks then sees a session that has ended.
+            let _ = std::fs::remove_file(&self.path);
+            Ended {
+                lock: self.path.clone(),
+                spill_dir: self.control.spill_dir(),
+            }
+        })
     }
 
     fn close(self) {
@@ -264,17 +297,11 @@ extern "C" fn in_child() {
 
 /// An orderly end of a session's last process leaves nothing for the next opener to sweep.
 extern "C" fn at_exit() {
-    let mut ended = Vec::new();
-    for entry in &TABLE.lock().entries {
-        if entry.is_sound() && claim(entry.file.as_raw_fd()).unwrap_or(false) {
-            // The lock file first: whoever looks then sees a session that has ended.
-            let _ = std::fs::remove_file(&entry.path);
-            ended.push((entry.path.clone(), entry.control.spill_dir()));
-        }
-    }
-    for (path, spill) in ended {
-        super::sweep::remove_objects(&path, spill.as_deref());
-    }
+    let ended: Vec<_> = {
+        let table = TABLE.lock();
+        table.entries.iter().filter_map(Entry::end).collect()
+    };
+    ended.into_iter().for_each(Ended::remove);
 }
 
 /// Takes the session of a lock file away if no process holds it; gives where it spilled to.
