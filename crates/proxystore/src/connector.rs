@@ -42,6 +42,12 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     /// The connector's short name, e.g. `"file"`; used in errors and URLs.
     fn kind(&self) -> &'static str;
 
+    /// A URL with which another process [opens](crate::registry::open) the same place, a password
+    /// included; `None` if it cannot. It is not to be printed.
+    fn url(&self) -> Option<String> {
+        None
+    }
+
     /// What this connector can do.
     fn capability(&self) -> Capability;
 

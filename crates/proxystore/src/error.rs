@@ -19,6 +19,12 @@ pub enum ErrorKind {
     InvalidFrame,
     /// The frame was written by a newer version of this software.
     NewerFrame,
+    /// There is no object under the key: it was evicted, or never put.
+    NotFound,
+    /// The object is sound, but of another type than was asked for.
+    WrongType,
+    /// The value has no form in which it could be put.
+    Encode,
     /// The service does not answer, or the directory is not there.
     Unreachable,
     /// No answer within the configured time.
@@ -43,11 +49,14 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tests that must not miss one.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidConfig,
         Self::InvalidKey,
         Self::InvalidFrame,
         Self::NewerFrame,
+        Self::NotFound,
+        Self::WrongType,
+        Self::Encode,
         Self::Unreachable,
         Self::Timeout,
         Self::PermissionDenied,

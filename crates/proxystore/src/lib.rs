@@ -1,27 +1,47 @@
-//! Pass large objects by reference: keys, frames, connectors.
+//! Pass large objects by reference.
 //!
-//! A producer puts an object into a *store* and sends a small reference; the first use of the
-//! reference, anywhere, fetches the object. This crate is the part that knows no Python:
-//!
-//! - a [`Key`] names one stored object;
-//! - a [`Frame`](frame::Frame) is its form at rest and on the wire;
-//! - a [`Payload`] is what a connector is given: pieces by reference, never joined;
-//! - a [`Blob`] is what a connector gives back: memory that the caller then owns;
-//! - a [`Connector`] moves bytes; what it can do is its [`Capability`].
+//! A producer puts a value into a *store* and sends a small reference; the first use of the
+//! reference, anywhere, fetches the value.
 //!
 //! ```
-//! use proxystore::connectors::memory::MemoryConnector;
-//! use proxystore::{Access, Connector, Payload};
+//! use proxystore::{Proxy, Reference, Store};
 //!
-//! let connector = MemoryConnector::new();
-//! let key = connector.put(&Payload::from_bytes(b"hello"))?;
-//! let blob = connector.get(&key, Access::Auto)?.expect("just put");
-//! assert_eq!(&blob[..], b"hello");
+//! # let dir = std::env::temp_dir().join(format!("proxystore-lib-{}", std::process::id()));
+//! # let url = format!("file://{}", dir.display());
+//! let store = Store::open("results", &url)?; // or redis://host:6379, shm://, memory://
+//! let proxy = store.proxy(&"a large text".to_owned())?;
+//! let line = proxy.reference()?.to_text(); // some hundred bytes: send it
+//!
+//! // In another process or on another host, in Rust or in Python:
+//! let proxy: Proxy<String> = Proxy::of_reference(line.parse()?);
+//! assert_eq!(proxy.resolve()?, "a large text");
+//! # store.close(true)?;
 //! # Ok::<(), proxystore::Error>(())
 //! ```
+//!
+//! What one language puts, the other gets: see [`codec`] for which types.
+//!
+//! # The parts
+//!
+//! - a [`Store`] puts and gets values; it is a codec, a cache and a connector under a name;
+//! - a [`Proxy`] stands for a value, an [`OwnedProxy`] removes it when it is dropped, a
+//!   [`Lifetime`] removes many, a [`StoreFuture`] is a value to come;
+//! - a [`Key`] names one stored object, and a [`Reference`] says where it is, in one line;
+//! - a [`Frame`](frame::Frame) is an object's form at rest and on the wire;
+//! - a [`Connector`] moves bytes: its documentation is the contract that connectors hold to and
+//!   that yours can be tested against (`proxystore-testkit`). It is given a [`Payload`], pieces by
+//!   reference, and gives back a [`Blob`], memory that the caller then owns.
+//!
+//! # Features
+//!
+//! `memory`, `file`, `shared-memory` and `redis` are the connectors, `msgpack` is serde types as
+//! objects, and `serde` proxies that serialize; these are on. `async` is the store's verbs as
+//! futures, `ndarray` arrays of that crate.
 
 #![deny(missing_docs)]
 
+#[cfg(feature = "async")]
+mod asynchronous;
 pub mod blob;
 pub mod cache;
 mod capability;
@@ -32,15 +52,32 @@ pub mod connectors;
 mod error;
 pub mod fork;
 pub mod frame;
+mod future;
 mod key;
+mod lifetime;
+mod owned;
 mod payload;
+mod percent;
+mod pool;
+mod proxy;
+mod reference;
 pub mod registry;
 pub mod single_flight;
+mod store;
+
+#[cfg(feature = "async")]
+pub use asynchronous::AsyncStore;
 
 pub use blob::Blob;
 pub use capability::Capability;
 pub use connector::{Access, Connector, ConnectorExt};
 pub use error::{Error, ErrorKind, Result};
+pub use future::StoreFuture;
 pub use key::Key;
+pub use lifetime::Lifetime;
+pub use owned::{BorrowedProxy, OwnedProxy};
 pub use payload::Payload;
+pub use proxy::{Proxy, Resolving};
+pub use reference::Reference;
 pub use registry::open;
+pub use store::{Store, StoreBuilder};

@@ -180,7 +180,9 @@ mod builtin {
     #[cfg(feature = "shared-memory")]
     pub(super) fn shared_memory(mut url: Url) -> Result<Arc<dyn Connector>> {
         use crate::config::Bytes;
-        use crate::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
+        use crate::connectors::shared_memory::{
+            Session, SharedMemoryConfig, SharedMemoryConnector,
+        };
         url.refuse_host()?;
         if !url.path().is_empty() {
             return Err(url.invalid("it takes no path; for another place use the option `dir`"));
@@ -191,6 +193,21 @@ mod builtin {
             limit: url.take::<Bytes>("limit")?.map(|limit| limit.0),
             session: url.take("session")?,
         };
+        let place = url.take("place")?.zip(url.take("origin")?);
+        if let (Some((place, origin)), Some(name), Some(dir)) =
+            (place, &config.session, &config.dir)
+        {
+            // A place that another process made; see `Connector::url`.
+            url.finish()?;
+            let session = Session {
+                name: name.clone(),
+                place,
+                dir: dir.clone(),
+                spill_dir: config.spill_dir,
+                origin,
+            };
+            return Ok(Arc::new(SharedMemoryConnector::join(&session)?));
+        }
         url.finish()?;
         Ok(Arc::new(SharedMemoryConnector::create(config)?))
     }

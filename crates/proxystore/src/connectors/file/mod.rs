@@ -139,6 +139,12 @@ impl Connector for FileConnector {
         KIND
     }
 
+    fn url(&self) -> Option<String> {
+        // Who opens it elsewhere does not own it.
+        let dir = crate::percent::encode(self.dir().to_str()?);
+        Some(format!("file://{dir}?clear=false"))
+    }
+
     fn capability(&self) -> Capability {
         Capability {
             deferred_set: true,

@@ -2,7 +2,7 @@
 
 use crate::config::Url;
 use crate::{Error, ErrorKind, Result};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -128,6 +128,60 @@ impl RedisConfig {
         }
     }
 
+    /// The URL that [`from_url`](Self::from_url) reads, without `clear`: who opens it elsewhere
+    /// does not own the objects. It holds the password.
+    pub(super) fn to_url(&self) -> Option<String> {
+        use crate::percent::encode;
+        let mut url = match self.address() {
+            Address::Unix(path) => format!("redis+unix://{}", encode(path.to_str()?)),
+            Address::Tcp(host, port) => {
+                let user = match (&self.username, &self.password) {
+                    (_, None) => String::new(),
+                    (None, Some(password)) => format!(":{}@", encode_all(password)),
+                    (Some(name), Some(password)) => {
+                        format!("{}:{}@", encode_all(name), encode_all(password))
+                    }
+                };
+                let host = if host.contains(':') {
+                    format!("[{host}]")
+                } else {
+                    encode(host)
+                };
+                format!("redis://{user}{host}:{port}/{}", self.db)
+            }
+        };
+        let mut separator = '?';
+        let mut option = |name: &str, value: String| {
+            let _ = write!(url, "{separator}{name}={value}");
+            separator = '&';
+        };
+        let default = Self::default();
+        if self.unix_socket.is_some() && self.db != default.db {
+            option("db", self.db.to_string());
+        }
+        if self.namespace != default.namespace {
+            option("namespace", encode(&self.namespace));
+        }
+        let times = [
+            (
+                "connect_timeout",
+                self.connect_timeout,
+                default.connect_timeout,
+            ),
+            ("timeout", self.timeout, default.timeout),
+        ];
+        for (name, time, usual) in times {
+            if time != usual {
+                option(name, format!("{}", time.as_secs_f64()));
+            }
+        }
+        if self.bare_keys {
+            option("bare_keys", "true".to_owned());
+        }
+        // A URL of a socket has no place for a password.
+        (self.unix_socket.is_none() || self.password.is_none()).then_some(url)
+    }
+
     /// The place as a URL, without user and password.
     pub(super) fn place(&self) -> String {
         let db = self.db;
@@ -191,6 +245,11 @@ impl RedisConfig {
         }
         Ok(())
     }
+}
+
+/// For user and password, where a `/` too would end them.
+fn encode_all(text: &str) -> String {
+    crate::percent::encode(text).replace('/', "%2F")
 }
 
 impl fmt::Debug for RedisConfig {
@@ -279,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_url_says_it_all() {
-        let read = |text| RedisConfig::from_url(Url::parse(text).unwrap());
+        let read = |text: &str| RedisConfig::from_url(Url::parse(text).unwrap());
         let config = read(
             "redis://me:a%3Ab@[::1]:7000/3?namespace=team&timeout=2&connect_timeout=500ms&bare_keys=1&clear=true",
         )
@@ -298,8 +357,14 @@ mod tests {
             bare_keys: true,
         };
         assert_eq!(config, wanted);
+        let elsewhere = RedisConfig {
+            clear_on_close: false,
+            ..wanted
+        };
+        assert_eq!(read(&elsewhere.to_url().unwrap()).unwrap(), elsewhere);
         assert_eq!(read("redis://").unwrap(), RedisConfig::default());
         let config = read("redis+unix:///run/redis.sock?db=2").unwrap();
+        assert_eq!(read(&config.to_url().unwrap()).unwrap(), config);
         assert_eq!(config.unix_socket, Some("/run/redis.sock".into()));
         assert_eq!(config.db, 2);
         for wrong in [

@@ -106,6 +106,10 @@ impl Connector for RedisConnector {
         "redis"
     }
 
+    fn url(&self) -> Option<String> {
+        self.config().to_url()
+    }
+
     fn capability(&self) -> Capability {
         Capability {
             deferred_set: true,

@@ -156,6 +156,10 @@ impl Connector for SharedMemoryConnector {
         KIND
     }
 
+    fn url(&self) -> Option<String> {
+        self.session.to_url()
+    }
+
     fn capability(&self) -> Capability {
         Capability {
             deferred_set: true,

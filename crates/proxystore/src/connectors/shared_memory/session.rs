@@ -19,6 +19,23 @@ pub struct Session {
 }
 
 impl Session {
+    /// The URL with which another process joins it.
+    pub(super) fn to_url(&self) -> Option<String> {
+        use crate::percent::encode;
+        let mut url = format!(
+            "shm://?session={}&place={}&origin={}&dir={}",
+            self.name,
+            self.place,
+            encode(&self.origin),
+            encode(self.dir.to_str()?)
+        );
+        if let Some(spill) = &self.spill_dir {
+            url.push_str("&spill_dir=");
+            url.push_str(&encode(spill.to_str()?));
+        }
+        Some(url)
+    }
+
     /// Names become parts of paths, and come from elsewhere.
     pub(super) fn check(&self) -> Result<()> {
         for (field, name) in [("name", &self.name), ("place", &self.place)] {
