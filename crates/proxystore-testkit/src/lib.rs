@@ -26,4 +26,4 @@ mod suite;
 
 pub use fault::{Call, Fault, FaultConnector};
 pub use redis_server::RedisServer;
-pub use suite::{Report, Trial, run, run_trial, trials};
+pub use suite::{Report, Trial, coverage, run, run_trial, trials};

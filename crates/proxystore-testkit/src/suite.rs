@@ -82,6 +82,44 @@ pub fn trials(capability: Capability) -> Vec<Trial> {
         .collect()
 }
 
+/// Which trials run for which connector, as a table in Markdown.
+///
+/// ```
+/// use proxystore::Capability;
+///
+/// let table = proxystore_testkit::coverage(&[("mine", Capability::default())]);
+/// assert!(table.contains("| missing keys are no error | ✓ |"));
+/// assert!(table.contains("| a key made first is set later | – |"));
+/// ```
+#[must_use]
+pub fn coverage(connectors: &[(&str, Capability)]) -> String {
+    let names: Vec<_> = connectors.iter().map(|(name, _)| *name).collect();
+    table(&names, |_, applies, column| {
+        applies(&connectors[column].1).then_some(true)
+    })
+}
+
+/// A row for each trial, a column for each connector: passed, failed or not asked for.
+fn table(
+    connectors: &[&str],
+    outcome: impl Fn(&Trial, clauses::Applies, usize) -> Option<bool>,
+) -> String {
+    let mut table = format!("| trial | {} |\n", connectors.join(" | "));
+    table += &format!("|---|{}\n", "---|".repeat(connectors.len()));
+    for (trial, applies) in clauses::all() {
+        let cells: Vec<_> = (0..connectors.len())
+            .map(|column| match outcome(&trial, applies, column) {
+                None => "–",
+                Some(true) => "✓",
+                Some(false) => "✗",
+            })
+            .collect();
+        let name = trial.name.replace('_', " ");
+        table += &format!("| {name} | {} |\n", cells.join(" | "));
+    }
+    table
+}
+
 /// Runs one trial by name. A panic inside becomes an error.
 ///
 /// # Errors
@@ -161,29 +199,12 @@ impl Report {
     /// connector. `–` stands where a connector's capability does not ask for a trial.
     #[must_use]
     pub fn table(reports: &[Self]) -> String {
-        let mut table = String::from("| trial |");
-        for report in reports {
-            table += &format!(" {} |", report.connector);
-        }
-        table += &format!("\n|---|{}\n", "---|".repeat(reports.len()));
-        for (trial, _) in clauses::all() {
-            let cells: Vec<_> = reports
-                .iter()
-                .map(|report| {
-                    let found = report.outcomes.iter().find(|(name, _)| *name == trial.name);
-                    match found {
-                        None => "–",
-                        Some((_, Ok(()))) => "✓",
-                        Some((_, Err(_))) => "✗",
-                    }
-                })
-                .collect();
-            if cells.iter().any(|cell| *cell != "–") {
-                let name = trial.name.replace('_', " ");
-                table += &format!("| {name} | {} |\n", cells.join(" | "));
-            }
-        }
-        table
+        let names: Vec<_> = reports.iter().map(Self::connector).collect();
+        table(&names, |trial, _, column| {
+            let outcomes = &reports[column].outcomes;
+            let found = outcomes.iter().find(|(name, _)| *name == trial.name);
+            found.map(|(_, outcome)| outcome.is_ok())
+        })
     }
 }
 

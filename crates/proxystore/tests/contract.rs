@@ -127,3 +127,27 @@ fn redis_with_a_password_and_another_database() {
         ..RedisConfig::default()
     });
 }
+
+#[test]
+fn the_table_in_the_docs_is_what_runs() {
+    let scratch = Scratch::new("/dev/shm", "proxystore-contract-table");
+    let config = SharedMemoryConfig {
+        dir: Some(scratch.0.clone()),
+        ..SharedMemoryConfig::default()
+    };
+    let file = FileConnector::open(FileConfig::new(scratch.0.join("files"))).expect("open");
+    let shared = SharedMemoryConnector::create(config).expect("create");
+    // It connects when it is first used.
+    let redis = RedisConnector::new(RedisConfig::default()).expect("a sound configuration");
+    let table = proxystore_testkit::coverage(&[
+        ("memory", MemoryConnector::new().capability()),
+        ("file", file.capability()),
+        ("shm", shared.capability()),
+        ("redis", redis.capability()),
+    ]);
+    let page = include_str!("../../../docs/connectors.md");
+    assert!(
+        page.contains(&table),
+        "docs/connectors.md should have:\n{table}"
+    );
+}

@@ -23,7 +23,7 @@ pub(super) const TRIALS: &[(Trial, Applies)] = &[
         deferred_set,
     ),
     (
-        Trial::new("a_blob_outlives_the_connector_s_close", outlives_close),
+        Trial::new("a_blob_outlives_the_close_of_its_connector", outlives_close),
         always,
     ),
 ];

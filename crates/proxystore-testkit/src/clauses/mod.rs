@@ -12,7 +12,7 @@ use crate::Trial;
 use proxystore::Capability;
 
 /// Whether a trial concerns a connector that can do this much.
-type Applies = fn(&Capability) -> bool;
+pub(crate) type Applies = fn(&Capability) -> bool;
 
 /// Every trial there is.
 pub(crate) fn all() -> impl Iterator<Item = (Trial, Applies)> {
