@@ -26,8 +26,8 @@ from proxystore.proxy import Proxy
 from proxystore.proxy import is_resolved
 from proxystore.proxy import resolve
 from proxystore.store import Store
-from proxystore.store.utils import get_key
 from proxystore.store import get_store
+from proxystore.store.utils import get_key
 
 PICTURE = """\
   producer ── {proxy} bytes ──▶ worker      what travels between the processes
