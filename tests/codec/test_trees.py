@@ -4,8 +4,10 @@ import collections
 import enum
 import gc
 import math
+import os
 import pickle
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -260,4 +262,42 @@ def test_the_garbage_collector_stays_as_it_was() -> None:
     gc.unfreeze()
     with pytest.raises(FrameError):
         deserialize(frame[:-1])
+    assert gc.isenabled()
+
+
+LOADING, GO_ON = threading.Event(), threading.Event()
+
+
+def _slow() -> str:
+    LOADING.set()
+    GO_ON.wait(30)
+    return 'slow'
+
+
+class Slow:
+    def __reduce__(self) -> Any:
+        return _slow, ()
+
+
+@pytest.mark.filterwarnings('ignore:.*fork:DeprecationWarning')
+def test_a_child_forked_while_the_collector_is_off_turns_it_on() -> None:
+    loaded = []
+    frame = serialize(Slow())
+    thread = threading.Thread(target=lambda: loaded.append(deserialize(frame)))
+    thread.start()
+    try:
+        assert LOADING.wait(30)
+        assert not gc.isenabled()
+        child = os.fork()
+        if child == 0:
+            enabled = gc.isenabled()
+            deserialize(serialize([1]))
+            os._exit(0 if enabled and gc.isenabled() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert deserialize(serialize([1])) == [1]
+        assert not gc.isenabled()
+    finally:
+        GO_ON.set()
+        thread.join()
+    assert loaded == ['slow']
     assert gc.isenabled()
