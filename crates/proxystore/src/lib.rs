@@ -53,6 +53,7 @@ mod error;
 pub mod fork;
 pub mod frame;
 mod future;
+pub mod interrupt;
 mod key;
 mod lifetime;
 mod owned;

@@ -38,6 +38,7 @@ impl Client {
         let mut result = work(&mut connection);
         if let Err(Failure::Broken(error)) = &result
             && !is_timeout(error)
+            && error.kind() != io::ErrorKind::Interrupted
         {
             // What broke this one has broken the idle ones as well.
             self.pool.clear();
@@ -67,6 +68,7 @@ impl Client {
         let (place, advice) = (self.config.place(), self.config.advice());
         let kind = match ErrorKind::of_io(&error) {
             ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+            _ if error.kind() == io::ErrorKind::Interrupted => ErrorKind::Io,
             _ => ErrorKind::Unreachable,
         };
         let message = if is_timeout(&error) {
@@ -87,6 +89,9 @@ impl Client {
                 let limit = self.config.timeout.as_secs_f64();
                 let message = format!("{place} sent nothing for {limit} s (`timeout`)");
                 Error::new(ErrorKind::Timeout, message)
+            }
+            Failure::Broken(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Error::io(error, format!("waiting for {place}"))
             }
             Failure::Broken(error) => {
                 let message = format!("the connection to {place} broke");

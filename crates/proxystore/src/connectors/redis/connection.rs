@@ -3,7 +3,7 @@
 use super::config::{Address, RedisConfig};
 use super::protocol::{Commands, Head};
 use crate::blob::Buffer;
-use crate::fork;
+use crate::{fork, interrupt};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -109,7 +109,7 @@ impl Connection {
         while !rest.is_empty() {
             let sent = match send_vectored(self.stream.as_raw_fd(), rest) {
                 Ok(sent) => sent,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if goes_on_after(&error) => continue,
                 Err(error) => return Err(self.broken(error)),
             };
             IoSlice::advance_slices(&mut rest, sent);
@@ -310,6 +310,11 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// Whether only a signal came that is not meant for us.
+fn goes_on_after(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted && !interrupt::is_requested()
+}
+
 fn remaining(deadline: Instant) -> io::Result<Duration> {
     let rest = deadline.saturating_duration_since(Instant::now());
     if rest.is_zero() {
@@ -362,7 +367,7 @@ impl Stream {
             };
             match got {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if goes_on_after(&error) => {}
                 got => return got,
             }
         }
