@@ -16,6 +16,8 @@ from typing import final
 from typing_extensions import Self
 from typing_extensions import disjoint_base
 
+from proxystore.store.lifetimes import Lifetime
+
 __version__: str
 
 _T = TypeVar('_T')
@@ -150,39 +152,25 @@ def _proxy_trampoline(
 _registry: dict[str, Any]
 
 def serialize(obj: Any) -> bytes: ...
+def encoded_len(obj: Any) -> int: ...
 def deserialize(buffer: bytes | bytearray | memoryview) -> Any: ...
 def rebuild_array(description: bytes, memory: Any) -> Any: ...
 def reduce_object(obj: Any) -> Any: ...
 def open_memory() -> NativeConnector: ...
 def open_file(dir: str | PathLike[str]) -> NativeConnector: ...
 def open_redis(host: str, port: int) -> NativeConnector: ...
-def open_shared_memory(
-    dir: str | PathLike[str] | None,
-    spill_dir: str | PathLike[str] | None,
-    limit: int | None,
-    session: str | None,
-) -> tuple[
-    NativeConnector, tuple[str, str, PathLike[str], PathLike[str] | None, str]
-]: ...
-def join_shared_memory(
-    name: str,
-    place: str,
-    dir: str | PathLike[str],
-    spill_dir: str | PathLike[str] | None,
-    origin: str,
-) -> NativeConnector: ...
 def store_factory(
     key: Any,
     recipe: tuple[Any, ...],
     evict: bool = False,
     deserializer: Callable[..., Any] | None = None,
 ) -> Any: ...
+@final
 def put_or_frame(store: StoreBase, objs: list[Any], below: int) -> list[Any]: ...
 def decode_frame(
     frame: bytes, deserializer: Callable[..., Any] | None = None
 ) -> Any: ...
 
-@final
 class NativeConnector:
     def put(self, obj: bytes | bytearray | memoryview) -> str: ...
     def put_batch(
@@ -278,7 +266,7 @@ class StoreBase:
         self,
         obj: Any,
         *,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         serializer: _Serializer | None = None,
         **kwargs: Any,
     ) -> _Key: ...
@@ -286,7 +274,7 @@ class StoreBase:
         self,
         objs: Iterable[Any],
         *,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         serializer: _Serializer | None = None,
         **kwargs: Any,
     ) -> list[_Key]: ...
@@ -314,7 +302,7 @@ class StoreBase:
         obj: _T,
         *,
         evict: bool = False,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         serializer: _Serializer | None = None,
         deserializer: _Deserializer | None = None,
         populate_target: bool | None = None,
@@ -326,7 +314,7 @@ class StoreBase:
         key: _Key,
         *,
         evict: bool = False,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         deserializer: _Deserializer | None = None,
     ) -> Proxy[Any]: ...
     def _proxy_of(

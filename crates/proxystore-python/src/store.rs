@@ -411,6 +411,7 @@ impl PyStore {
         let encoded = Self::encode(opened, obj, serializer)?;
         metrics::part(&mut span, "serialize");
         opened.backend.set(key.py(), key, &encoded)?;
+        opened.cache.get().remove(key)?;
         if let Some(mut span) = span {
             span.part("connector");
             span.size(encoded.total_len(key.py()));

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from proxystore.store.config import StoreConfig
+    from proxystore.store.future import Future
+    from proxystore.store.lifetimes import Lifetime
     from proxystore.store.metrics import StoreMetrics
+    from proxystore.store.ref import OwnedProxy
     from proxystore.store.types import ConnectorKeyT
     from proxystore.store.types import DeserializerT
     from proxystore.store.types import SerializerT
@@ -267,7 +270,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         objs: Sequence[T | NonProxiableT],
         *,
         evict: bool = False,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         serializer: SerializerT | None = None,
         deserializer: DeserializerT | None = None,
         populate_target: bool | None = None,
@@ -331,7 +334,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         obj: T | NonProxiableT,
         *,
         evict: bool = False,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         serializer: SerializerT | None = None,
         deserializer: DeserializerT | None = None,
         populate_target: bool | None = None,
@@ -356,6 +359,118 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         if type(proxy) is Proxy:
             return ProxyLocker(cast('Proxy[T]', proxy))
         return cast('NonProxiableT', proxy)
+
+    def owned_proxy(
+        self,
+        obj: T | NonProxiableT,
+        *,
+        serializer: SerializerT | None = None,
+        deserializer: DeserializerT | None = None,
+        populate_target: bool | None = None,
+        skip_nonproxiable: bool = True,
+        **kwargs: Any,
+    ) -> OwnedProxy[T] | NonProxiableT:
+        """Put an object and return its owner: it is evicted when that goes.
+
+        See `proxystore.store.ref` for borrowing from it. The other arguments
+        are those of `proxy`.
+
+        Args:
+            obj: The object.
+            serializer: Used instead of the store's.
+            deserializer: Used by the proxy instead of the store's.
+            populate_target: Whether the proxy holds its object already.
+            skip_nonproxiable: Whether `None`, `True` and `False` are
+                returned as they are instead of raising.
+            kwargs: Passed on to the connector.
+
+        Raises:
+            NonProxiableTypeError: For `None`, `True` or `False`.
+        """
+        proxy: Any = self.proxy(
+            obj,
+            serializer=serializer,
+            deserializer=deserializer,
+            populate_target=populate_target,
+            skip_nonproxiable=skip_nonproxiable,
+            **kwargs,
+        )
+        if type(proxy) is not Proxy:
+            return cast('NonProxiableT', proxy)
+        from proxystore.store.ref import into_owned
+
+        owned: OwnedProxy[T] = into_owned(cast('Proxy[T]', proxy))
+        owned.__proxy_store__ = self
+        return owned
+
+    def future(
+        self,
+        *,
+        evict: bool = False,
+        serializer: SerializerT | None = None,
+        deserializer: DeserializerT | None = None,
+        polling_interval: float = 1,
+        polling_backoff_factor: float = 1,
+        polling_interval_limit: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> Future[T]:
+        """Return a future whose result travels through this store.
+
+        Args:
+            evict: Whether the result is evicted once it is taken.
+            serializer: Used for the result instead of the store's.
+            deserializer: Used for the result instead of the store's.
+            polling_interval: Seconds until the store is asked again for the
+                result. Where the connector tells of it, waiting ends at once
+                at any interval.
+            polling_backoff_factor: What the interval is multiplied by each
+                time.
+            polling_interval_limit: Longest interval in seconds.
+            polling_timeout: Most seconds to wait for the result.
+
+        Raises:
+            NotImplementedError: If the connector cannot make a key before
+                its object is there.
+
+        Example:
+            >>> from proxystore.connectors.local import LocalConnector
+            >>> with Store('example', LocalConnector(), register=True) as store:
+            ...     future = store.future()
+            ...     p = future.proxy()
+            ...     future.set_result([1, 2, 3])
+            ...     sum(p)
+            6
+        """
+        from proxystore.store.factory import PollingStoreFactory
+        from proxystore.store.future import Future
+
+        start = time.perf_counter()
+        connector: Any = self.connector
+        for name in ('new_key', 'set'):
+            if not callable(getattr(connector, name, None)):
+                raise NotImplementedError(
+                    f'{type(connector).__name__} has no {name}(): a future needs '
+                    'a connector that makes a key first and takes its object '
+                    'later, see proxystore.connectors.protocols.'
+                    'DeferrableConnector.'
+                )
+        key = connector.new_key()
+        connector_ms = (time.perf_counter() - start) * 1e3
+        factory: PollingStoreFactory[ConnectorT, T] = PollingStoreFactory(
+            key,
+            self._make_recipe(),  # type: ignore[arg-type]  # stands for a StoreConfig
+            deserializer=deserializer,
+            evict=evict,
+            polling_interval=polling_interval,
+            polling_backoff_factor=polling_backoff_factor,
+            polling_interval_limit=polling_interval_limit,
+            polling_timeout=polling_timeout,
+        )
+        if self._metrics is not None:
+            self._metrics.add_time('store.future.connector', key, connector_ms)
+            elapsed_ms = (time.perf_counter() - start) * 1e3
+            self._metrics.add_time('store.future', key, elapsed_ms)
+        return Future(factory, serializer=serializer)
 
 
 def _name_of(function: Any) -> str:

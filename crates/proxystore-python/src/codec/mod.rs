@@ -30,6 +30,7 @@ use pyo3::prelude::*;
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(serialize, m)?)?;
     m.add_function(wrap_pyfunction!(deserialize, m)?)?;
+    m.add_function(wrap_pyfunction!(encoded_len, m)?)?;
     m.add_function(wrap_pyfunction!(ndarray::rebuild_array, m)?)?;
     m.add_function(wrap_pyfunction!(reducers::reduce_object, m)?)?;
     Ok(())
@@ -120,6 +121,12 @@ fn serialize<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     encoded.with_payload(py, |payload| {
         text::new_bytes(py, payload.len(), |target| payload.copy_to(target))
     })
+}
+
+/// How many bytes the frame of an object has, without joining it.
+#[pyfunction]
+fn encoded_len(obj: &Bound<'_, PyAny>) -> PyResult<usize> {
+    Ok(encode(obj)?.total_len(obj.py()))
 }
 
 /// The object of a frame or of ProxyStore 1.x's serialized form.

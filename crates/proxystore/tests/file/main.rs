@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod limits;
-mod mount;
 mod place;
 mod role;
 

@@ -1,0 +1,495 @@
+"""Ownership of stored objects, by the rules of Rust, checked as they run.
+
+An object has one owner, an `OwnedProxy`. It can be borrowed by any number of
+`RefProxy`, or by one `RefMutProxy`, and is evicted when the owner goes. A
+reference that is pickled moves to where it is unpickled: the original can no
+longer be used.
+
+Example:
+    >>> from proxystore.connectors.local import LocalConnector
+    >>> from proxystore.store import Store
+    >>> with Store('example', LocalConnector(), register=True) as store:
+    ...     owner = store.owned_proxy([1, 2, 3])
+    ...     reference = borrow(owner)
+    ...     print(sum(reference))
+    ...     del owner, reference
+    6
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import NoReturn
+from typing import TypeVar
+
+from proxystore import _core
+from proxystore.exceptions import ConnectorClosedError
+from proxystore.exceptions import ProxyStoreError
+from proxystore.proxy import Proxy
+from proxystore.proxy import is_resolved
+from proxystore.store.exceptions import ProxyResolveMissingKeyError
+from proxystore.store.factory import StoreFactory
+from proxystore.store.utils import _store_factory
+
+if TYPE_CHECKING:
+    from proxystore.store.base import Store
+    from proxystore.store.types import SerializerT
+
+__all__ = [
+    'BaseRefProxy',
+    'BaseRefProxyError',
+    'FactoryType',
+    'MutableBorrowError',
+    'OwnedProxy',
+    'RefMutProxy',
+    'RefProxy',
+    'ReferenceInvalidError',
+    'ReferenceNotOwnedError',
+    'T',
+    'borrow',
+    'clone',
+    'into_owned',
+    'mut_borrow',
+    'update',
+]
+
+T = TypeVar('T')
+FactoryType = StoreFactory[Any, T]
+"""The factory of a reference: one of a store."""
+
+# Between looking whether a borrow is allowed and noting it.
+_BORROWING = threading.RLock()
+
+_MOVED = (
+    'This reference was pickled and has moved: use the one that was unpickled, or '
+    'borrow from the owner again.'
+)
+_OUT_OF_SCOPE = (
+    'This reference is out of scope: the task that it was given to has ended, or '
+    'mark_refs_out_of_scope() was called. Borrow from the owner again.'
+)
+
+
+class BaseRefProxyError(ProxyStoreError):
+    """Base of the errors of references."""
+
+
+class MutableBorrowError(BaseRefProxyError):
+    """A mutable borrow excludes every other borrow."""
+
+
+class ReferenceInvalidError(BaseRefProxyError):
+    """A reference was pickled, and so moved, or is out of scope."""
+
+
+class ReferenceNotOwnedError(BaseRefProxyError):
+    """Only the owner of an object, or its mutable borrower, may do this."""
+
+
+class BaseRefProxy(Proxy[T]):
+    """What owners and borrowers have in common. It is not made itself.
+
+    Args:
+        factory: The factory, of a store.
+        cache_defaults: As for `Proxy`.
+        target: As for `Proxy`.
+    """
+
+    # Names of anything kept here look like `__proxy_…__`: whatever this class
+    # has hides what the target calls the same.
+    __slots__ = ()
+
+    def __init__(
+        self,
+        factory: FactoryType[T],
+        *,
+        cache_defaults: bool = False,
+        target: T | None = None,
+    ) -> None:
+        super().__init__(factory, cache_defaults=cache_defaults, target=target)
+
+    def __copy__(self) -> NoReturn:
+        raise NotImplementedError(
+            'References are not copied, since an object has one owner: use '
+            'borrow() or clone().'
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        raise NotImplementedError(
+            'References are not copied, since an object has one owner: use '
+            'borrow() or clone().'
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Some libraries pickle an argument more than once, to hash or to
+        # resend it: what has moved may be pickled again.
+        invalid = self.__proxy_invalid__
+        if invalid is None:
+            self.__proxy_invalid__ = ReferenceInvalidError(_MOVED)
+        elif invalid.args == (_OUT_OF_SCOPE,):
+            raise invalid
+        return _restore, (
+            type(self),
+            self.__proxy_factory__,
+            self.__proxy_default_class__,
+            self.__proxy_default_hash__,
+        )
+
+
+class OwnedProxy(BaseRefProxy[T]):
+    """The owner of a stored object, which is evicted when the owner goes.
+
+    Args:
+        factory: The factory, of a store.
+        cache_defaults: As for `Proxy`.
+        target: As for `Proxy`.
+    """
+
+    __slots__ = (
+        '__proxy_evicts_last__',
+        '__proxy_process__',
+        '__proxy_ref_muts__',
+        '__proxy_refs__',
+        '__proxy_store__',
+    )
+
+    __proxy_evicts_last__: bool
+    __proxy_process__: int
+    __proxy_refs__: set[int]
+    __proxy_ref_muts__: set[int]
+    __proxy_store__: Store[Any] | None
+
+    def __init__(
+        self,
+        factory: FactoryType[T],
+        *,
+        cache_defaults: bool = False,
+        target: T | None = None,
+    ) -> None:
+        super().__init__(factory, cache_defaults=cache_defaults, target=target)
+        self.__proxy_evicts_last__ = False
+        self.__proxy_refs__ = set()
+        self.__proxy_ref_muts__ = set()
+        self.__proxy_process__ = os.getpid()
+        # The very store, if it is known: it may not be registered.
+        self.__proxy_store__ = None
+
+    def __del__(self) -> None:
+        try:
+            refs, ref_muts = self.__proxy_refs__, self.__proxy_ref_muts__
+            # A forked child has a copy, but the parent is the owner.
+            elsewhere = self.__proxy_process__ != os.getpid()
+            factory = self.__proxy_factory__
+        except AttributeError:  # __init__ failed
+            return
+        moved = self.__proxy_invalid__ is not None
+        if moved or elsewhere or not isinstance(factory, _core.StoreFactoryBase):
+            return
+        if not refs and not ref_muts:
+            _evict(self)
+        elif gc.is_finalized(self):
+            # The collector found the owner and its borrows in one cycle, and
+            # came here first: the last borrow evicts.
+            self.__proxy_evicts_last__ = True
+        else:
+            raise RuntimeError(
+                f'Cannot safely delete OwnedProxy: {len(refs)} RefProxy and '
+                f'{len(ref_muts)} RefMutProxy still borrow from it.'
+            )
+
+
+def _evict(owner: OwnedProxy[Any]) -> None:
+    store, factory = owner.__proxy_store__, _store_factory(owner)
+    try:
+        (factory.get_store() if store is None else store).evict(factory.key)
+    except ConnectorClosedError:
+        pass  # who closed the store has decided what becomes of its objects
+    except Exception:
+        if not sys.is_finalizing():
+            raise
+
+
+class RefProxy(BaseRefProxy[T]):
+    """A borrow of an object, to read it; its owner lives at least as long.
+
+    Args:
+        factory: The factory, of a store.
+        cache_defaults: As for `Proxy`.
+        owner: The owner, if it is in this process.
+        target: As for `Proxy`.
+    """
+
+    __slots__ = ('__proxy_owner__',)
+
+    __proxy_owner__: OwnedProxy[T] | None
+
+    def __init__(
+        self,
+        factory: FactoryType[T],
+        *,
+        cache_defaults: bool = False,
+        owner: OwnedProxy[T] | None = None,
+        target: T | None = None,
+    ) -> None:
+        super().__init__(factory, cache_defaults=cache_defaults, target=target)
+        self.__proxy_owner__ = owner
+        if owner is not None:
+            owner.__proxy_refs__.add(id(self))
+
+    def __del__(self) -> None:
+        _give_back(self)
+
+
+class RefMutProxy(BaseRefProxy[T]):
+    """The only borrow of an object, to change it: `update` stores the change.
+
+    Args:
+        factory: The factory, of a store.
+        cache_defaults: As for `Proxy`.
+        owner: The owner, if it is in this process.
+        target: As for `Proxy`.
+    """
+
+    __slots__ = ('__proxy_owner__',)
+
+    __proxy_owner__: OwnedProxy[T] | None
+
+    def __init__(
+        self,
+        factory: FactoryType[T],
+        *,
+        cache_defaults: bool = False,
+        owner: OwnedProxy[T] | None = None,
+        target: T | None = None,
+    ) -> None:
+        super().__init__(factory, cache_defaults=cache_defaults, target=target)
+        self.__proxy_owner__ = owner
+        if owner is not None:
+            owner.__proxy_ref_muts__.add(id(self))
+
+    def __del__(self) -> None:
+        _give_back(self)
+
+
+def _restore(
+    kind: type[BaseRefProxy[T]],
+    factory: FactoryType[T],
+    default_class: type | None,
+    default_hash: Exception | int | None,
+) -> BaseRefProxy[T]:
+    """Make a reference of its pickle; the name is wire format."""
+    restored = kind(factory)
+    restored.__proxy_default_class__ = default_class
+    restored.__proxy_default_hash__ = default_hash
+    return restored
+
+
+def _give_back(ref: RefProxy[Any] | RefMutProxy[Any]) -> None:
+    """Let go of the owner; again, it does no harm."""
+    try:
+        owner, ref.__proxy_owner__ = ref.__proxy_owner__, None
+    except AttributeError:  # __init__ failed
+        return
+    if owner is None:
+        return
+    owner.__proxy_refs__.discard(id(ref))
+    mutable = id(ref) in owner.__proxy_ref_muts__
+    owner.__proxy_ref_muts__.discard(id(ref))
+    if mutable and ref.__proxy_invalid__ is not None and is_resolved(owner):
+        # It moved to another process, which may have updated the object.
+        del owner.__proxy_wrapped__
+        _store_of(owner).cache.evict(_store_factory(owner).key)
+    if owner.__proxy_evicts_last__ and not owner.__proxy_refs__:
+        _evict(owner)
+
+
+def _end_scope(ref: RefProxy[Any] | RefMutProxy[Any]) -> None:
+    _give_back(ref)
+    ref.__proxy_invalid__ = ReferenceInvalidError(_OUT_OF_SCOPE)
+    if is_resolved(ref):
+        del ref.__proxy_wrapped__
+
+
+def _store_of(proxy: BaseRefProxy[Any]) -> Store[Any]:
+    kind = type(proxy)
+    owner: Any = proxy if issubclass(kind, OwnedProxy) else None
+    if issubclass(kind, (RefProxy, RefMutProxy)):
+        owner = proxy.__proxy_owner__
+    store: Store[Any] | None = None if owner is None else owner.__proxy_store__
+    return _store_factory(proxy).get_store() if store is None else store
+
+
+def _check_usable(proxy: Any, kinds: tuple[type[Any], ...], verb: str) -> None:
+    kind = type(proxy)
+    if issubclass(kind, BaseRefProxy) and proxy.__proxy_invalid__ is not None:
+        raise ReferenceInvalidError(*proxy.__proxy_invalid__.args)
+    if not issubclass(kind, kinds):
+        raise ReferenceNotOwnedError(
+            f'Type {kind.__name__} cannot be {verb}, only '
+            f'{" and ".join(each.__name__ for each in kinds)} can.'
+        )
+
+
+def _take_over(made: Any, source: Proxy[Any], populate_target: bool = True) -> None:
+    """Let a new reference answer as another proxy of the object does."""
+    made.__proxy_default_class__ = source.__proxy_default_class__
+    made.__proxy_default_hash__ = source.__proxy_default_hash__
+    if populate_target and is_resolved(source):
+        made.__proxy_wrapped__ = source.__proxy_wrapped__
+
+
+def borrow(proxy: OwnedProxy[T], *, populate_target: bool = True) -> RefProxy[T]:
+    """Borrow an object to read it.
+
+    The owner is not resolved. While the borrow lives, so does the owner.
+
+    Args:
+        proxy: The owner.
+        populate_target: Whether the borrow holds the target, if the owner
+            has it.
+
+    Raises:
+        MutableBorrowError: If the object is borrowed mutably.
+        ReferenceInvalidError: If the owner has moved.
+        ReferenceNotOwnedError: If it is no owner.
+    """
+    _check_usable(proxy, (OwnedProxy,), 'borrowed')
+    with _BORROWING:
+        if proxy.__proxy_ref_muts__:
+            raise MutableBorrowError(
+                'The object is borrowed mutably, which excludes other borrows: '
+                'let go of the RefMutProxy first.'
+            )
+        made: RefProxy[T] = RefProxy(_store_factory(proxy), owner=proxy)
+    _take_over(made, proxy, populate_target)
+    return made
+
+
+def mut_borrow(proxy: OwnedProxy[T], *, populate_target: bool = True) -> RefMutProxy[T]:
+    """Borrow an object to change it; nobody else may borrow it meanwhile.
+
+    The owner is not resolved. `update` stores what was changed.
+
+    Args:
+        proxy: The owner.
+        populate_target: Whether the borrow holds the target, if the owner
+            has it.
+
+    Raises:
+        MutableBorrowError: If the object is borrowed.
+        ReferenceInvalidError: If the owner has moved.
+        ReferenceNotOwnedError: If it is no owner.
+    """
+    _check_usable(proxy, (OwnedProxy,), 'borrowed')
+    with _BORROWING:
+        if proxy.__proxy_ref_muts__ or proxy.__proxy_refs__:
+            raise MutableBorrowError(
+                'The object is borrowed already, and a mutable borrow excludes '
+                'others: let go of them first.'
+            )
+        made: RefMutProxy[T] = RefMutProxy(_store_factory(proxy), owner=proxy)
+    _take_over(made, proxy, populate_target)
+    return made
+
+
+def clone(proxy: OwnedProxy[T]) -> OwnedProxy[T]:
+    """Copy an object in its store, and return the owner of the copy.
+
+    The owner is not resolved. If it is resolved already, the copy holds a
+    deep copy of the target.
+
+    Args:
+        proxy: The owner.
+
+    Raises:
+        ProxyResolveMissingKeyError: If the object is gone.
+        ReferenceInvalidError: If the owner has moved.
+        ReferenceNotOwnedError: If it is no owner.
+    """
+    _check_usable(proxy, (OwnedProxy,), 'cloned')
+    factory, store = _store_factory(proxy), _store_of(proxy)
+    stored = store.connector.get(factory.key)
+    if stored is None:
+        raise ProxyResolveMissingKeyError(factory.key, type(store), store.name)
+    key = store.connector.put(stored)
+    made: OwnedProxy[T] = OwnedProxy(
+        _core.store_factory(key, factory._recipe, False, factory.deserializer)
+    )
+    made.__proxy_store__ = store
+    _take_over(made, proxy, populate_target=False)
+    if is_resolved(proxy):
+        made.__proxy_wrapped__ = copy.deepcopy(proxy.__proxy_wrapped__)
+    return made
+
+
+def into_owned(proxy: Proxy[T], *, populate_target: bool = True) -> OwnedProxy[T]:
+    """Make the owner of an object out of an ordinary proxy of it.
+
+    The caller sees to it that there is one owner. Other proxies of the object
+    stop to resolve when the owner goes.
+
+    Args:
+        proxy: A proxy that a store made.
+        populate_target: Whether the owner holds the target, if the proxy
+            has it.
+
+    Raises:
+        ProxyStoreFactoryError: If no store made it.
+        ValueError: If it is a reference already.
+    """
+    if not issubclass(type(proxy), Proxy) or issubclass(type(proxy), BaseRefProxy):
+        raise ValueError(
+            'Only an ordinary proxy can be made into an owner, and this is of '
+            f'type {type(proxy).__name__}.'
+        )
+    factory = _store_factory(proxy)
+    if factory.evict and type(factory) is StoreFactory:
+        # The owner evicts; a borrow that resolves must not.
+        factory = _core.store_factory(
+            factory.key, factory._recipe, False, factory.deserializer
+        )
+    made: OwnedProxy[T] = OwnedProxy(factory)
+    _take_over(made, proxy, populate_target)
+    return made
+
+
+def update(
+    proxy: OwnedProxy[T] | RefMutProxy[T], *, serializer: SerializerT | None = None
+) -> None:
+    """Store the target anew, under its key, after it was changed.
+
+    A proxy that is not resolved has not been changed: nothing is done.
+
+    Args:
+        proxy: The owner, or the mutable borrow.
+        serializer: Used instead of the store's.
+
+    Raises:
+        MutableBorrowError: If it is the owner and the object is borrowed.
+        NotImplementedError: If the connector cannot replace an object.
+        ReferenceInvalidError: If the reference has moved.
+        ReferenceNotOwnedError: If it is an immutable borrow, or no reference.
+    """
+    _check_usable(proxy, (OwnedProxy, RefMutProxy), 'updated')
+    if issubclass(type(proxy), OwnedProxy):
+        owner: Any = proxy
+        if owner.__proxy_ref_muts__ or owner.__proxy_refs__:
+            raise MutableBorrowError(
+                'The object is borrowed: its owner cannot change it meanwhile.'
+            )
+    if not is_resolved(proxy):
+        return
+    store = _store_of(proxy)
+    if not callable(getattr(store.connector, 'set', None)):
+        raise NotImplementedError(
+            f'{type(store.connector).__name__} cannot replace an object: it has '
+            'no set(), see proxystore.connectors.protocols.DeferrableConnector.'
+        )
+    key = _store_factory(proxy).key
+    store._set(key, proxy.__proxy_wrapped__, serializer=serializer)
