@@ -56,8 +56,16 @@ def test_there_are_programs() -> None:
     assert len(programs()) >= 5
 
 
-@pytest.mark.parametrize('page', sorted(path.name for path in ROOT.glob('*.md')))
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md')]
+)
+
+
+@pytest.mark.parametrize('page', PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     links = re.findall(r'\]\((?!https?:|#)([^)#]+)', text)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [
+        link for link in links if not (ROOT / page).parent.joinpath(link).exists()
+    ] == []
