@@ -94,7 +94,7 @@ TYPES: dict[str, tuple[Any, str, int, int]] = {
     'object with a strided array': (Holder(a=F8[::2]), 'pickle', 4 * N, 500),
     'pandas DataFrame': (table(), 'pickle', 20 * N, 2500),
     'pandas Series': (pd.Series(F8), 'pickle', 8 * N, 1500),
-    'pandas str column': (pd.Series([f'row {i}' for i in range(N)], dtype='str'), 'pickle', 17 * N - 40_000, 2500),
+    'pandas str column': (pd.Series([f'row {i}' for i in range(N)], dtype='string[pyarrow]'), 'pickle', 17 * N - 40_000, 2500),
     'pandas arrow column': (pd.Series(F8, dtype='double[pyarrow]'), 'pickle', 8 * N, 2500),
     'pandas slice': (table().iloc[:100], 'pickle', 1600, 4000),
     'pyarrow Table': (arrow(), 'arrow', 17 * N, 10),
