@@ -159,18 +159,33 @@ def reduce_object(obj: Any) -> Any: ...
 def open_memory() -> NativeConnector: ...
 def open_file(dir: str | PathLike[str]) -> NativeConnector: ...
 def open_redis(host: str, port: int) -> NativeConnector: ...
+def open_shared_memory(
+    dir: str | PathLike[str] | None,
+    spill_dir: str | PathLike[str] | None,
+    limit: int | None,
+    session: str | None,
+) -> tuple[
+    NativeConnector, tuple[str, str, PathLike[str], PathLike[str] | None, str]
+]: ...
+def join_shared_memory(
+    name: str,
+    place: str,
+    dir: str | PathLike[str],
+    spill_dir: str | PathLike[str] | None,
+    origin: str,
+) -> NativeConnector: ...
 def store_factory(
     key: Any,
     recipe: tuple[Any, ...],
     evict: bool = False,
     deserializer: Callable[..., Any] | None = None,
 ) -> Any: ...
-@final
 def put_or_frame(store: StoreBase, objs: list[Any], below: int) -> list[Any]: ...
 def decode_frame(
     frame: bytes, deserializer: Callable[..., Any] | None = None
 ) -> Any: ...
 
+@final
 class NativeConnector:
     def put(self, obj: bytes | bytearray | memoryview) -> str: ...
     def put_batch(

@@ -31,7 +31,7 @@ mod _core {
     #[pymodule_export]
     use super::inline::{decode_frame, put_or_frame};
     #[pymodule_export]
-    use super::open::{open_file, open_memory, open_redis};
+    use super::open::{join_shared_memory, open_file, open_memory, open_redis, open_shared_memory};
     #[pymodule_export]
     use super::store::PyStore;
 

@@ -5,6 +5,7 @@ use crate::door::{Gil, through};
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
+use proxystore::connectors::shared_memory::{Session, SharedMemoryConfig, SharedMemoryConnector};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -36,5 +37,58 @@ pub(crate) fn open_redis(py: Python<'_>, host: String, port: u16) -> PyResult<Py
         ..RedisConfig::default()
     };
     let connector = through(py, Gil::Release, || RedisConnector::connect(config))?;
+    Ok(PyNativeConnector::new(connector))
+}
+
+/// What `join_shared_memory` needs: name, place, dir, spill_dir, origin.
+type SessionParts = (String, String, PathBuf, Option<PathBuf>, String);
+
+/// A place of its own in the shared memory of this program.
+#[pyfunction]
+#[pyo3(signature = (dir, spill_dir, limit, session))]
+pub(crate) fn open_shared_memory(
+    py: Python<'_>,
+    dir: Option<PathBuf>,
+    spill_dir: Option<PathBuf>,
+    limit: Option<u64>,
+    session: Option<String>,
+) -> PyResult<(PyNativeConnector, SessionParts)> {
+    let config = SharedMemoryConfig {
+        dir,
+        spill_dir,
+        limit,
+        session,
+    };
+    let connector = through(py, Gil::Release, || SharedMemoryConnector::create(config))?;
+    let Session {
+        name,
+        place,
+        dir,
+        spill_dir,
+        origin,
+    } = connector.session().clone();
+    let parts = (name, place, dir, spill_dir, origin);
+    Ok((PyNativeConnector::new(connector), parts))
+}
+
+/// A place in shared memory that another process made.
+#[pyfunction]
+#[pyo3(signature = (name, place, dir, spill_dir, origin))]
+pub(crate) fn join_shared_memory(
+    py: Python<'_>,
+    name: String,
+    place: String,
+    dir: PathBuf,
+    spill_dir: Option<PathBuf>,
+    origin: String,
+) -> PyResult<PyNativeConnector> {
+    let session = Session {
+        name,
+        place,
+        dir,
+        spill_dir,
+        origin,
+    };
+    let connector = through(py, Gil::Release, || SharedMemoryConnector::join(&session))?;
     Ok(PyNativeConnector::new(connector))
 }

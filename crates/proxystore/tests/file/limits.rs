@@ -1,12 +1,13 @@
 //! Limits of the system, and neighbours that do harm: each in a process of its own.
 
+use crate::mount::mount_memory;
 use crate::place::{Place, noise, with_frame};
 use crate::role::{self, Role};
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::frame::{Frame, HEADER_LEN};
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Key};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const LARGE: usize = 64 << 20;
 
@@ -48,7 +49,7 @@ pub(crate) fn play(name: &str) {
         }
         "full" => {
             let size = 8 << 20;
-            mount_memory(&dir, size);
+            mount_memory(&dir, &format!("size={size},mode=700"));
             let connector = open();
             let small = connector.put_bytes(b"small").unwrap();
             for len in [9 << 20, size as usize, 30 << 20] {
@@ -129,40 +130,6 @@ fn become_nobody() {
             assert_eq!(libc::setuid(65534), 0);
         }
     }
-}
-
-/// Mounts memory of a fixed size, seen by this process alone.
-fn mount_memory(at: &Path, size: u64) {
-    let (user, group) =
-        // SAFETY: no more than numbers come back.
-        unsafe { (libc::geteuid(), libc::getegid()) };
-    if user == 0 {
-        // SAFETY: only a number goes in.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
-    } else {
-        // SAFETY: only a number goes in.
-        let own = unsafe { libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUSER) };
-        assert_eq!(own, 0, "run as root, or where user namespaces are allowed");
-        std::fs::write("/proc/self/uid_map", format!("0 {user} 1")).unwrap();
-        std::fs::write("/proc/self/setgroups", "deny").unwrap();
-        std::fs::write("/proc/self/gid_map", format!("0 {group} 1")).unwrap();
-    }
-    let mount = |kind: Option<&str>, at: &Path, flags: libc::c_ulong, options: &str| {
-        let c = |text: &str| std::ffi::CString::new(text).unwrap();
-        let (kind, at, options) = (
-            c(kind.unwrap_or("none")),
-            c(at.to_str().unwrap()),
-            c(options),
-        );
-        // SAFETY: every text ends with a zero byte.
-        let mounted = unsafe {
-            let (kind, options) = (kind.as_ptr(), options.as_ptr());
-            libc::mount(kind, at.as_ptr(), kind, flags, options.cast())
-        };
-        assert_eq!(mounted, 0, "{}", std::io::Error::last_os_error());
-    };
-    mount(None, Path::new("/"), libc::MS_REC | libc::MS_PRIVATE, "");
-    mount(Some("tmpfs"), at, 0, &format!("size={size},mode=700"));
 }
 
 /// Takes mappings until there are no more, but for a handful.

@@ -1,10 +1,52 @@
 //! What does not fit in shared memory goes to disk, and is found there.
 
+use crate::mount::mount_memory;
 use crate::places::{Places, names, user_directory};
+use crate::role::Role;
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Payload};
+use std::path::Path;
 
 const MEGABYTE: usize = 1 << 20;
+
+/// The roles of this program's processes, in a container's conditions.
+pub(crate) fn play(name: &str) {
+    let open = || SharedMemoryConnector::create(SharedMemoryConfig::default()).unwrap();
+    let shm = Path::new("/dev/shm");
+    let large = vec![1; 9 * MEGABYTE];
+    match name {
+        "small_shared_memory" => {
+            mount_memory(shm, "size=8M,mode=1777");
+            let connector = open();
+            let usage = connector.usage();
+            assert!(usage.limit > 0 && usage.limit <= 4 * MEGABYTE as u64);
+            let key = connector.put_bytes(&large).unwrap();
+            assert!(connector.get_vec(&key).unwrap().unwrap() == large);
+            assert_eq!(connector.usage().spilled, 9 * MEGABYTE as u64);
+            // Another program takes the rest: still no error.
+            std::fs::write(shm.join("others"), vec![0; 9 * MEGABYTE]).unwrap_err();
+            for len in [100, 100_000, 3 * MEGABYTE] {
+                let key = connector.put_bytes(&large[..len]).unwrap();
+                assert_eq!(connector.get_vec(&key).unwrap().unwrap().len(), len);
+            }
+            assert_eq!(connector.usage().used, 0);
+            // Nor is it one for a program that begins now.
+            std::fs::remove_dir_all(user_directory(shm)).unwrap();
+            std::fs::write(shm.join("more"), vec![0; MEGABYTE]).unwrap_err();
+            let session = open().session().clone();
+            assert_ne!(session.dir, shm);
+        }
+        "no_shared_memory" => {
+            mount_memory(shm, "size=8M,ro");
+            let connector = open();
+            assert_ne!(connector.session().dir, shm);
+            let key = connector.put_bytes(&large).unwrap();
+            let other = SharedMemoryConnector::join(connector.session()).unwrap();
+            assert!(other.get_vec(&key).unwrap().unwrap() == large);
+        }
+        other => panic!("no role {other:?}"),
+    }
+}
 
 fn limited(places: &Places, limit: usize) -> SharedMemoryConnector {
     SharedMemoryConnector::create(SharedMemoryConfig {
@@ -152,4 +194,14 @@ fn what_an_earlier_boot_spilled_is_swept_and_what_others_did_is_not() {
     let mut kept = vec![mine.clone(), other_container, "notes".to_owned()];
     kept.sort();
     assert_eq!(left, kept);
+}
+
+/// As in a container that was started without thought for its shared memory.
+#[test]
+fn small_or_missing_shared_memory_is_made_up_for_by_the_disk() {
+    for role in ["small_shared_memory", "no_shared_memory"] {
+        let places = Places::new();
+        Role::start(role, &[("TMPDIR", places.disk.to_str().unwrap())]).end();
+        assert_eq!(places.names().1, Vec::<String>::new());
+    }
 }

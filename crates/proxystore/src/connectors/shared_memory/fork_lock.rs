@@ -5,7 +5,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Guards a value. The fork handlers of `hold` take it before a fork and release it on both sides,
-/// so the child finds the value whole and the lock free.
+/// so the child finds the value whole and the lock free. Unlike [`crate::fork::ForkMutex`] it is
+/// never given up for an empty value: a child that forgot its sessions would let them die.
 pub(super) struct ForkLock<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,
