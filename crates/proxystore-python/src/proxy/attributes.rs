@@ -12,6 +12,7 @@ use super::resolution::resolve_here;
 use super::target::{
     _PyType_Lookup, Held, new_reference, or_none, proxy, refresh_fast, set_target, target,
 };
+use super::text::{is_unhashable, unhashable};
 use pyo3::ffi::*;
 use std::ffi::{c_int, c_void};
 use std::ptr::{null_mut, replace};
@@ -291,7 +292,11 @@ pub(super) unsafe extern "C" fn get_default_hash(
     o: *mut PyObject,
     _: *mut c_void,
 ) -> *mut PyObject {
-    or_none((*proxy(o)).default_hash)
+    let p = proxy(o);
+    if is_unhashable((*p).default_hash, (*p).default_class) {
+        return unhashable((*p).default_class);
+    }
+    or_none((*p).default_hash)
 }
 
 pub(super) unsafe extern "C" fn set_default_hash(

@@ -4,6 +4,7 @@ use super::call::proxy_vectorcall;
 use super::names::{CACHE_DEFAULTS_KEYWORD, CLASS, FACTORY_KEYWORD, PROXY, TARGET_KEYWORD};
 use super::resolution::{Owner, take_exception};
 use super::target::{new_reference, proxy, set_target};
+use super::text::says_unhashable;
 use pyo3::ffi::*;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -20,7 +21,8 @@ pub(super) struct ProxyObject {
     pub(super) factory: *mut PyObject,
     /// The class answered while unresolved.
     pub(super) default_class: *mut PyObject,
-    /// The hash answered while unresolved: an int, or the exception that hashing raises.
+    /// The hash answered while unresolved: an int, the exception that hashing raises, or False
+    /// for CPython's own "unhashable type" of the class, which travels so.
     pub(super) default_hash: *mut PyObject,
     /// The exception that every use raises, for proxies whose ownership has moved on.
     pub(super) invalid: *mut PyObject,
@@ -73,7 +75,11 @@ pub(super) unsafe fn make(
     let p = proxy(o);
     (*p).factory = new_reference(factory);
     (*p).default_class = default_class;
-    (*p).default_hash = default_hash;
+    (*p).default_hash = if default_hash.is_null() {
+        default_hash
+    } else {
+        compact(default_hash, default_class)
+    };
     (*p).target = target;
     (*p).fast = target;
     o
@@ -117,24 +123,34 @@ unsafe fn init(
         let hash = if hash != -1 {
             PyLong_FromSsize_t(hash)
         } else if PyErr_ExceptionMatches(PyExc_TypeError) != 0 {
-            without_traceback(take_exception()) // unhashable: the hash of the proxy says so too
+            take_exception() // unhashable: the hash of the proxy says so too
         } else {
             return -1;
         };
         if hash.is_null() {
             return -1;
         }
-        Py_XDECREF(replace(&raw mut (*p).default_hash, hash));
+        Py_XDECREF(replace(&raw mut (*p).default_hash, compact(hash, class)));
     }
     set_target(o, new_reference(target));
     0
 }
 
-/// A kept exception must not keep the frames that it passed through.
-unsafe fn without_traceback(exception: *mut PyObject) -> *mut PyObject {
-    PyException_SetTraceback(exception, Py_None());
-    PyException_SetContext(exception, null_mut());
-    exception
+/// The shortest form of what hashing gave; takes it over and gives it back.
+unsafe fn compact(hash: *mut PyObject, class: *mut PyObject) -> *mut PyObject {
+    if PyLong_Check(hash) != 0 {
+        return hash;
+    }
+    if says_unhashable(hash, class) {
+        Py_DECREF(hash);
+        return new_reference(Py_False());
+    }
+    if PyExceptionInstance_Check(hash) != 0 {
+        // A kept exception must not keep the frames that it passed through.
+        PyException_SetTraceback(hash, Py_None());
+        PyException_SetContext(hash, null_mut());
+    }
+    hash
 }
 
 /// `Proxy(factory)` on the exact type: no argument tuple, no `__new__` and `__init__` to find.

@@ -24,21 +24,68 @@ pub(super) unsafe extern "C" fn compare(
 /// The target's hash; while unresolved, the one that the proxy was told.
 pub(super) unsafe extern "C" fn hash(o: *mut PyObject) -> Py_hash_t {
     let p = proxy(o);
-    let told = (*p).default_hash;
-    if (*p).target.is_null() && !told.is_null() && (*p).invalid.is_null() {
-        if PyLong_Check(told) == 0 {
-            raise_again(told);
-            return -1;
-        }
-        let hash = PyLong_AsSsize_t(told);
-        return if hash == -1 && PyErr_Occurred().is_null() {
-            -2 // as CPython does: -1 means an error
-        } else {
-            hash
-        };
+    if (*p).target.is_null() && !(*p).default_hash.is_null() && (*p).invalid.is_null() {
+        return told_hash((*p).default_hash, (*p).default_class);
     }
     let Some(target) = target(o) else { return -1 };
     PyObject_Hash(target.get())
+}
+
+unsafe fn told_hash(told: *mut PyObject, class: *mut PyObject) -> Py_hash_t {
+    if is_unhashable(told, class) {
+        if let Some(error) = Held::owned(unhashable(class)) {
+            PyErr_SetObject(PyExc_TypeError, error.get());
+        }
+        return -1;
+    }
+    if PyLong_Check(told) == 0 {
+        raise_again(told);
+        return -1;
+    }
+    let hash = PyLong_AsSsize_t(told);
+    if hash == -1 && PyErr_Occurred().is_null() {
+        return -2; // as CPython does: -1 means an error
+    }
+    hash
+}
+
+/// Whether what a proxy was told as its hash stands for [`unhashable`].
+pub(super) unsafe fn is_unhashable(told: *mut PyObject, class: *mut PyObject) -> bool {
+    told == Py_False() && !class.is_null() && PyType_Check(class) != 0
+}
+
+/// `TypeError("unhashable type: 'list'")`, as CPython says it; NULL with an exception set when it
+/// cannot be made.
+pub(super) unsafe fn unhashable(class: *mut PyObject) -> *mut PyObject {
+    let Some(message) = Held::owned(PyUnicode_FromFormat(
+        c"unhashable type: '%.200s'".as_ptr(),
+        (*class.cast::<PyTypeObject>()).tp_name,
+    )) else {
+        return null_mut();
+    };
+    PyObject_CallOneArg(PyExc_TypeError, message.get())
+}
+
+/// Whether an exception is the one that [`unhashable`] would make. Leaves no exception set.
+pub(super) unsafe fn says_unhashable(exception: *mut PyObject, class: *mut PyObject) -> bool {
+    if class.is_null()
+        || PyType_Check(class) == 0
+        || Py_TYPE(exception).cast::<PyObject>() != PyExc_TypeError
+    {
+        return false;
+    }
+    let same = match (
+        Held::owned(PyObject_Str(exception)),
+        Held::owned(unhashable(class)),
+    ) {
+        (Some(said), Some(usual)) => {
+            let usual = Held::owned(PyObject_Str(usual.get()));
+            usual.is_some_and(|usual| PyUnicode_Compare(said.get(), usual.get()) == 0)
+        }
+        _ => false,
+    };
+    PyErr_Clear();
+    same
 }
 
 /// Says what the proxy is, and never resolves it.

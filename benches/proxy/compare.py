@@ -1,0 +1,159 @@
+"""Compares the proxy type with native objects and with other proxies.
+
+    python benches/proxy/compare.py [--rounds 40] [--only TEXT] [--out FILE]
+
+Run it with an interpreter that has proxystore (a release build) and numpy
+installed. The first run puts the other packages below `.build/bench/`. The
+rounds of all implementations are interleaved, operation by operation, in
+processes that run one at a time: ProxyStore 1.1 has our name and so a process
+of its own. Prints Markdown; the exit status is 1 when a bar does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from bars import OLD
+from bars import OURS
+from bars import PEERS
+from bars import judge
+from operations import OPERATIONS
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE.parents[1] / '.build' / 'bench' / str(sys.implementation.cache_tag)
+PACKAGES = {
+    'peers': ['lazy-object-proxy==1.13.0', 'wrapt==2.5.2'],
+    'proxystore-1.1': ['proxystore==1.1.0'],
+}
+IMPLEMENTATIONS = ('native', OURS, OLD, *PEERS)
+
+
+def installed(name: str) -> Path:
+    """Return a folder with the packages, installed at the first call."""
+    folder = BUILD / name
+    if not (folder / '.complete').exists():
+        command = [sys.executable, '-m', 'pip', 'install', '--quiet']
+        command += ['--disable-pip-version-check', '--target', str(folder)]
+        subprocess.run([*command, *PACKAGES[name]], check=True)
+        (folder / '.complete').touch()
+    return folder
+
+
+class Worker:
+    """A process that measures."""
+
+    def __init__(self, packages: str) -> None:
+        environment = dict(os.environ, PYTHONPATH=str(installed(packages)))
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / 'worker.py')],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def measure(self, operation: str, implementation: str) -> float | None:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps([operation, implementation]) + '\n')
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f'{implementation} failed at {operation!r}')
+        return json.loads(line)
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(rounds: int, only: str) -> dict[str, dict[str, list[float]]]:
+    """Return the rounds in ns: operation, implementation."""
+    if hasattr(os, 'sched_setaffinity'):
+        # One core for all, so that they share its frequency and its neighbours.
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    new = Worker('peers')
+    old = Worker('proxystore-1.1')
+    results: dict[str, dict[str, list[float]]] = {}
+    for operation in OPERATIONS:
+        if only not in operation.name:
+            continue
+        row = results[operation.name] = {name: [] for name in IMPLEMENTATIONS}
+        for _ in range(rounds):
+            for name in IMPLEMENTATIONS:
+                worker = old if name == OLD else new
+                took = worker.measure(operation.name, name)
+                if took is not None:
+                    row[name].append(took)
+    new.close()
+    old.close()
+    return results
+
+
+def nanoseconds(value: float | None) -> str:
+    if value is None:
+        return '-'
+    return f'{value:.0f}' if value >= 100 else f'{value:.1f}'
+
+
+def table(results: dict[str, dict[str, list[float]]]) -> str:
+    header = ['operation', *IMPLEMENTATIONS, 'median', '/ native', '1.1 /', '/ fastest peer']
+    lines = ['| ' + ' | '.join(header) + ' |', '|---' * len(header) + '|']
+    for name, row in results.items():
+        best = {k: min(v) if v else None for k, v in row.items()}
+        ours = best[OURS]
+        peers = [best[peer] for peer in PEERS if best[peer]]
+        cells = [name, *(nanoseconds(best[k]) for k in IMPLEMENTATIONS)]
+        cells.append(nanoseconds(statistics.median(row[OURS])))
+        cells.append(f'{ours / best["native"]:.2f}' if best['native'] else '-')
+        cells.append(f'{best[OLD] / ours:.1f}' if best[OLD] else '-')
+        cells.append(f'{ours / min(peers):.2f}' if peers else '-')
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n', 1)[0])
+    parser.add_argument('--rounds', type=int, default=40)
+    parser.add_argument('--only', default='', help='operations whose name has this text')
+    parser.add_argument('--out', type=Path, help='write the report here as well')
+    arguments = parser.parse_args()
+
+    results = measure(arguments.rounds, arguments.only)
+    minima = {
+        operation: {name: min(times) for name, times in row.items() if times}
+        for operation, row in results.items()
+    }
+    verdicts = judge(minima, sys.version_info[:2])
+    failed = [v for v in verdicts if not v.holds]
+    report = [
+        f'CPython {platform.python_version()}, ns per operation: the minimum of '
+        f'{arguments.rounds} interleaved rounds; "median" is that of `{OURS}`.',
+        '',
+        table(results),
+        '',
+        f'{len(verdicts) - len(failed)} of {len(verdicts)} bars hold '
+        f'({sum(v.by_noise for v in verdicts)} of them within the 10 % that noise may add).',
+        '',
+        '| operation | bar | measured | |',
+        '|---|---|---|---|',
+    ]
+    for v in verdicts:
+        word = 'FAILS' if not v.holds else 'noise' if v.by_noise else 'holds'
+        report.append(f'| {v.operation} | {v.bar} | {v.measured} | {word} |')
+    text = '\n'.join(report) + '\n'
+    print(text)
+    if arguments.out:
+        arguments.out.write_text(text)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
