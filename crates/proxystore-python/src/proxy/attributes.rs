@@ -81,6 +81,15 @@ pub(super) unsafe extern "C" fn getattro(o: *mut PyObject, name: *mut PyObject) 
     if is_forwarded_name(name) || is_forwarded_method(o, found, name) {
         return forward_get(o, name);
     }
+    if equal(name, TORCH_FUNCTION.get()) {
+        // torch asks the instance, and takes whoever has it for a tensor.
+        let Some(target) = target(o) else {
+            return null_mut();
+        };
+        if _PyType_Lookup(target.kind(), name).is_null() {
+            return PyObject_GetAttr(target.get(), name);
+        }
+    }
     PyObject_GenericGetAttr(o, name)
 }
 

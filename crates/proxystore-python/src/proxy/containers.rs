@@ -1,6 +1,8 @@
 //! Containers and iterators.
 
-use super::target::{Held, target};
+use super::call::special_method;
+use super::names::LENGTH_HINT;
+use super::target::{Held, new_reference, target};
 use pyo3::ffi::*;
 use std::ffi::c_int;
 use std::ptr::null_mut;
@@ -87,4 +89,19 @@ pub(super) unsafe extern "C" fn method_reversed(
         return null_mut();
     };
     PyObject_CallOneArg((&raw mut PyReversed_Type).cast(), target.get())
+}
+
+/// Asked for where the target has no length.
+pub(super) unsafe extern "C" fn method_length_hint(
+    o: *mut PyObject,
+    _: *mut PyObject,
+) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    match special_method(target.get(), LENGTH_HINT.get()) {
+        Some(hint) => PyObject_CallNoArgs(hint.get()),
+        None if PyErr_Occurred().is_null() => new_reference(Py_NotImplemented()),
+        None => null_mut(),
+    }
 }

@@ -84,13 +84,13 @@ names! {
     AEXIT = "__aexit__";
     ANNOTATIONS = "__annotations__";
     ARRAY = "__array__";
-    ARRAY_FUNCTION = "__array_function__";
     ARRAY_INTERFACE = "__array_interface__";
     ARRAY_STRUCT = "__array_struct__";
     ARRAY_UFUNC = "__array_ufunc__";
     CACHE_DEFAULTS_KEYWORD = "cache_defaults";
     CALL = "__call__";
     CLASS = "__class__";
+    COPY_KEYWORD = "copy";
     DELATTR = "__delattr__";
     DICT = "__dict__";
     DOC = "__doc__";
@@ -102,6 +102,7 @@ names! {
     GETATTRIBUTE = "__getattribute__";
     HASH = "__hash__";
     INIT = "__init__";
+    LENGTH_HINT = "__length_hint__";
     MODULE = "__module__";
     MRO_ENTRIES = "__mro_entries__";
     NAME = "__name__";

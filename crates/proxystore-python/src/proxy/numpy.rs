@@ -1,9 +1,12 @@
-//! numpy's protocols, without numpy: it finds these on the type of an operand.
+//! numpy's protocols, and torch's that is made after them, without either package: they find
+//! these on the type of an operand.
 
 use super::attributes::forward_get;
-use super::names::{ARRAY_INTERFACE, ARRAY_STRUCT, ARRAY_UFUNC, CALL, NAME};
+use super::names::{
+    ARRAY, ARRAY_INTERFACE, ARRAY_STRUCT, ARRAY_UFUNC, CALL, COPY_KEYWORD, Global, NAME,
+};
 use super::object::equal;
-use super::target::{_PyType_Lookup, Held, operand, target};
+use super::target::{_PyType_Lookup, Held, is_proxy, operand, target};
 use pyo3::ffi::*;
 use smallvec::SmallVec;
 use std::ffi::{CStr, c_void};
@@ -218,4 +221,223 @@ pub(super) unsafe extern "C" fn get_array_struct(
     }
     PyErr_SetObject(PyExc_AttributeError, ARRAY_STRUCT.get());
     null_mut()
+}
+
+/// How deep proxies are looked for in the lists, tuples and dicts among the arguments of a
+/// function: `np.block([[p, q], [r, s]])`.
+const DEEPEST_ARGUMENT: u32 = 3;
+
+/// The argument with its proxies replaced by their targets; the same object where there is none.
+unsafe fn unwrap_nested(argument: *mut PyObject, depth: u32) -> Option<Held> {
+    if is_proxy(argument) {
+        return target(argument);
+    }
+    let same = Held::borrowed(argument);
+    if depth == DEEPEST_ARGUMENT {
+        return Some(same);
+    }
+    if PyDict_CheckExact(argument) != 0 {
+        return unwrap_dict(same, depth);
+    }
+    let is_list = PyList_CheckExact(argument) != 0;
+    if !is_list && PyTuple_CheckExact(argument) == 0 {
+        return Some(same);
+    }
+    let mut items: SmallVec<[Held; 6]> = SmallVec::new();
+    let mut changed = false;
+    let mut i = 0;
+    // The size is asked each time: resolving a proxy may change the list.
+    while i < Py_SIZE(argument) {
+        let item = if is_list {
+            PyList_GET_ITEM(argument, i)
+        } else {
+            PyTuple_GET_ITEM(argument, i)
+        };
+        let unwrapped = unwrap_nested(item, depth + 1)?;
+        changed |= unwrapped.get() != item;
+        items.push(unwrapped);
+        i += 1;
+    }
+    if !changed {
+        return Some(same);
+    }
+    let count = items.len() as Py_ssize_t;
+    let copy = Held::owned(if is_list {
+        PyList_New(count)
+    } else {
+        PyTuple_New(count)
+    })?;
+    for (i, item) in items.into_iter().enumerate() {
+        if is_list {
+            PyList_SET_ITEM(copy.get(), i as Py_ssize_t, item.into_ptr());
+        } else {
+            PyTuple_SET_ITEM(copy.get(), i as Py_ssize_t, item.into_ptr());
+        }
+    }
+    Some(copy)
+}
+
+unsafe fn unwrap_dict(dict: Held, depth: u32) -> Option<Held> {
+    let items = Held::owned(PyDict_Items(dict.get()))?;
+    let copy = Held::owned(PyDict_New())?;
+    for i in 0..PyList_GET_SIZE(items.get()) {
+        let item = PyList_GET_ITEM(items.get(), i);
+        let value = unwrap_nested(PyTuple_GET_ITEM(item, 1), depth + 1)?;
+        if PyDict_SetItem(copy.get(), PyTuple_GET_ITEM(item, 0), value.get()) < 0 {
+            return None;
+        }
+    }
+    Some(copy)
+}
+
+/// Calls `function(*args, **keywords)` on the targets.
+unsafe fn call_unwrapped(
+    function: *mut PyObject,
+    args: *mut PyObject,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    let keywords = if keywords == Py_None() {
+        null_mut()
+    } else {
+        keywords
+    };
+    if PyTuple_Check(args) == 0 || (!keywords.is_null() && PyDict_Check(keywords) == 0) {
+        PyErr_SetString(
+            PyExc_TypeError,
+            c"expected (function, types, args, kwargs) with a tuple and a dict".as_ptr(),
+        );
+        return null_mut();
+    }
+    let Some(args) = unwrap_nested(args, 0) else {
+        return null_mut();
+    };
+    if keywords.is_null() || PyDict_Size(keywords) == 0 {
+        return PyObject_Call(function, args.get(), null_mut());
+    }
+    let Some(keywords) = unwrap_nested(keywords, 0) else {
+        return null_mut();
+    };
+    PyObject_Call(function, args.get(), keywords.get())
+}
+
+/// `(function, types, args[, kwargs])`, by position or by name.
+unsafe fn call_override(
+    args: *const *mut PyObject,
+    count: Py_ssize_t,
+    keyword_names: *mut PyObject,
+) -> *mut PyObject {
+    let mut given = [null_mut::<PyObject>(); 4];
+    for (i, slot) in given.iter_mut().enumerate().take(count.min(4) as usize) {
+        *slot = *args.add(i);
+    }
+    let keywords = if keyword_names.is_null() {
+        0
+    } else {
+        PyTuple_GET_SIZE(keyword_names)
+    };
+    for i in 0..keywords {
+        let name = PyTuple_GET_ITEM(keyword_names, i);
+        let position = [c"func", c"types", c"args", c"kwargs"]
+            .iter()
+            .position(|known| PyUnicode_CompareWithASCIIString(name, known.as_ptr()) == 0);
+        if let Some(position) = position {
+            given[position] = *args.offset(count + i);
+        }
+    }
+    let [function, _types, args, keywords] = given;
+    if function.is_null() || count > 4 {
+        PyErr_SetString(
+            PyExc_TypeError,
+            c"expected (function, types, args, kwargs)".as_ptr(),
+        );
+        return null_mut();
+    }
+    if args.is_null() {
+        return PyObject_CallNoArgs(function);
+    }
+    call_unwrapped(function, args, keywords)
+}
+
+/// `p.__array_function__(function, types, args, kwargs)`: numpy's functions get the targets
+/// themselves, so that subclasses of arrays, masks and outputs come through.
+pub(super) unsafe extern "C" fn method_array_function(
+    _o: *mut PyObject,
+    args: *const *mut PyObject,
+    count: Py_ssize_t,
+    keyword_names: *mut PyObject,
+) -> *mut PyObject {
+    call_override(args, count, keyword_names)
+}
+
+/// The same for torch, whose functions check for the type of a tensor and turn to this where they
+/// find another. A class method, as torch demands.
+pub(super) unsafe extern "C" fn method_torch_function(
+    _kind: *mut PyObject,
+    args: *const *mut PyObject,
+    count: Py_ssize_t,
+    keyword_names: *mut PyObject,
+) -> *mut PyObject {
+    call_override(args, count, keyword_names)
+}
+
+static AS_ARRAY: Global = Global::new();
+
+/// `numpy.asarray(target, ...)`, bound to the target.
+unsafe extern "C" fn array_of_scalar(
+    scalar: *mut PyObject,
+    args: *mut PyObject,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    let function = AS_ARRAY.load_from(c"numpy", c"asarray");
+    if function.is_null() {
+        return null_mut();
+    }
+    let Some(first) = Held::owned(PyTuple_Pack(1, scalar)) else {
+        return null_mut();
+    };
+    let Some(args) = Held::owned(PySequence_Concat(first.get(), args)) else {
+        return null_mut();
+    };
+    // numpy 1 has no `copy`; the array is a new one in any case.
+    if !keywords.is_null()
+        && PyDict_Contains(keywords, COPY_KEYWORD.get()) == 1
+        && PyDict_DelItem(keywords, COPY_KEYWORD.get()) < 0
+    {
+        return null_mut();
+    }
+    PyObject_Call(function, args.get(), keywords)
+}
+
+struct Definition(PyMethodDef);
+// SAFETY: never changed.
+unsafe impl Sync for Definition {}
+
+static ARRAY_OF_SCALAR: Definition = Definition(PyMethodDef {
+    ml_name: c"__array__".as_ptr(),
+    ml_meth: PyMethodDefPointer {
+        PyCFunctionWithKeywords: array_of_scalar,
+    },
+    ml_flags: METH_VARARGS | METH_KEYWORDS,
+    ml_doc: std::ptr::null(),
+});
+
+/// `__array__`: the target's, and one for the plain numbers and strings that numpy knows by their
+/// type: else `np.array([p, q])` of numbers would be an array of objects.
+pub(super) unsafe extern "C" fn get_array(o: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    let Some(target) = target(o) else {
+        return null_mut();
+    };
+    let scalar = PyFloat_CheckExact(target.get()) != 0
+        || PyLong_CheckExact(target.get()) != 0
+        || PyBool_Check(target.get()) != 0
+        || PyComplex_CheckExact(target.get()) != 0
+        || PyUnicode_CheckExact(target.get()) != 0;
+    if !scalar {
+        return forward_get(o, ARRAY.get());
+    }
+    PyCFunction_NewEx(
+        (&raw const ARRAY_OF_SCALAR.0).cast_mut(),
+        target.get(),
+        null_mut(),
+    )
 }

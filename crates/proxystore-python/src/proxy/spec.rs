@@ -75,6 +75,7 @@ fn methods() -> *mut PyMethodDef {
         method!(c"__bytes__" no_arguments text::method_bytes),
         method!(c"__format__" one text::method_format),
         method!(c"__fspath__" no_arguments text::method_fspath),
+        method!(c"__length_hint__" no_arguments containers::method_length_hint),
         method!(c"__reversed__" no_arguments containers::method_reversed),
         method!(c"__complex__" no_arguments numbers::method_complex),
         method!(c"__round__" keywords numbers::method_round),
@@ -93,6 +94,8 @@ fn methods() -> *mut PyMethodDef {
         method!(c"__reduce__" no_arguments pickling::method_reduce),
         method!(c"__reduce_ex__" one pickling::method_reduce_ex),
         method!(c"__array_ufunc__" keywords numpy::method_array_ufunc),
+        method!(c"__array_function__" keywords numpy::method_array_function),
+        method!(c"__torch_function__" class_keywords numpy::method_torch_function),
         PyMethodDef::zeroed(),
     ])
 }
@@ -123,6 +126,7 @@ fn properties() -> *mut PyGetSetDef {
             Some(set_default_hash),
         ),
         property(c"__proxy_invalid__", get_invalid, Some(set_invalid)),
+        property(c"__array__", numpy::get_array, None),
         property(c"__array_struct__", numpy::get_array_struct, None),
         PyGetSetDef::default(),
     ])
@@ -279,7 +283,7 @@ unsafe fn install_setattr(py: Python<'_>, kind: *mut PyTypeObject) -> PyResult<(
 }
 
 /// The special methods that a proxy answers for itself, whatever its target has.
-const OWN_METHODS: [&str; 11] = [
+const OWN_METHODS: [&str; 12] = [
     "__delattr__",
     "__getattr__",
     "__getattribute__",
@@ -289,6 +293,7 @@ const OWN_METHODS: [&str; 11] = [
     "__repr__",
     "__setattr__",
     "__sizeof__",
+    "__torch_function__",
     "__class__",
     "__name__",
 ];
@@ -303,7 +308,7 @@ fn forwarded_methods<'py>(kind: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyFr
             let text = name.to_str()?;
             let own = OWN_METHODS.contains(&text)
                 || text.starts_with("__proxy_")
-                || text.starts_with("__array_struct");
+                || ["__array__", "__array_struct__"].contains(&text);
             if !own {
                 names.push(name);
             }
