@@ -221,7 +221,8 @@ def test_index_by_int_alone():
             return 1
 
     assert [10, 11][Proxy(OnlyInt)] == 11
-    assert [10, 11][Proxy(lambda: 1.9)] == 11
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted"):
+        [10, 11][Proxy(lambda: 1.9)]
     with pytest.raises(TypeError, match="'str' object cannot be interpreted"):
         [10, 11][Proxy(lambda: '1')]
 

@@ -75,12 +75,17 @@ pub(super) unsafe extern "C" fn method_mro_entries(
     if PyType_Check(target.get()) != 0 {
         return PyTuple_Pack(1, target.get());
     }
-    PyObject_CallMethodObjArgs(
+    let entries = PyObject_CallMethodObjArgs(
         target.get(),
         MRO_ENTRIES.get(),
         bases,
         null_mut::<PyObject>(),
-    )
+    );
+    if entries.is_null() && PyErr_ExceptionMatches(PyExc_AttributeError) != 0 {
+        PyErr_Clear();
+        return PyTuple_Pack(1, target.get()); // the class statement says what is wrong with it
+    }
+    entries
 }
 
 /// `Proxy[T]`

@@ -2,7 +2,7 @@
 
 use super::call::special_method;
 use super::names::LENGTH_HINT;
-use super::target::{Held, new_reference, target};
+use super::target::{Held, new_reference, operand, target};
 use pyo3::ffi::*;
 use std::ffi::c_int;
 use std::ptr::null_mut;
@@ -89,6 +89,20 @@ pub(super) unsafe extern "C" fn method_reversed(
         return null_mut();
     };
     PyObject_CallOneArg((&raw mut PyReversed_Type).cast(), target.get())
+}
+
+/// `operator.concat`; `p + q` comes to `numbers::add`.
+pub(super) unsafe extern "C" fn concatenate(
+    left: *mut PyObject,
+    right: *mut PyObject,
+) -> *mut PyObject {
+    let Some(left) = target(left) else {
+        return null_mut();
+    };
+    let Some(right) = operand(right) else {
+        return null_mut();
+    };
+    PySequence_Concat(left.get(), right.get())
 }
 
 /// Asked for where the target has no length.

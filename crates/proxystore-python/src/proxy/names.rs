@@ -97,7 +97,6 @@ names! {
     ENTER = "__enter__";
     EXIT = "__exit__";
     FACTORY_KEYWORD = "factory";
-    FSPATH = "__fspath__";
     GETATTR = "__getattr__";
     GETATTRIBUTE = "__getattribute__";
     HASH = "__hash__";

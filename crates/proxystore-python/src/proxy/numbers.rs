@@ -121,14 +121,19 @@ pub(super) unsafe extern "C" fn in_place_power(
 }
 
 /// A target with only `__int__` serves as an index: no native object does, but programs written
-/// for ProxyStore 1.x count on it.
+/// for ProxyStore 1.x count on it. A float has `__float__` as well and must not lose its fraction
+/// in `time.sleep(p)`.
 pub(super) unsafe extern "C" fn index(o: *mut PyObject) -> *mut PyObject {
     let Some(target) = target(o) else {
         return null_mut();
     };
     let number = (*target.kind()).tp_as_number;
     let has = |slot: Option<unaryfunc>| slot.is_some();
-    if !number.is_null() && !has((*number).nb_index) && has((*number).nb_int) {
+    if !number.is_null()
+        && has((*number).nb_int)
+        && !has((*number).nb_index)
+        && !has((*number).nb_float)
+    {
         return PyNumber_Long(target.get());
     }
     PyNumber_Index(target.get())

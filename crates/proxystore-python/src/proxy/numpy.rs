@@ -50,7 +50,7 @@ pub(super) unsafe extern "C" fn method_array_ufunc(
     let is_call = equal(method, CALL.get());
     if is_call
         && inputs == 2
-        && keywords <= 1
+        && keywords <= 2
         && let Some(result) = as_operator(ufunc, &unwrapped, keyword_names)
     {
         return result;
@@ -164,9 +164,9 @@ static OPERATORS: [(&CStr, Operator, Option<Operator>); 21] = [
 ];
 
 /// `array + p` comes here as `np.add(array, p)`, because to the array the proxy is an operand with
-/// a ufunc hook. Where the target is one to which the array would have yielded (it has no hook of
-/// its own, or has set it to None, and brings its own reflected operator), the operator is done
-/// again on the target. None: the ufunc is the thing to call.
+/// a ufunc hook. Where the target is one to which the array would have yielded (a subclass, or one
+/// without a hook of its own), the operator is done again on the target. None: the ufunc is the
+/// thing to call.
 unsafe fn as_operator(
     ufunc: *mut PyObject,
     operands: &[Held],
@@ -177,13 +177,12 @@ unsafe fn as_operator(
         return None;
     }
     let hook = _PyType_Lookup(right.kind(), ARRAY_UFUNC.get());
-    if !hook.is_null() && hook != Py_None() {
+    let has_hook = !hook.is_null() && hook != Py_None();
+    if has_hook && PyType_IsSubtype(right.kind(), left.kind()) == 0 {
         return None;
     }
     // An operator of arrays and numpy's scalars only; anything else was a call of the ufunc.
-    if _PyType_Lookup(left.kind(), ARRAY_INTERFACE.get()).is_null()
-        || _PyType_Lookup(left.kind(), ARRAY_UFUNC.get()).is_null()
-    {
+    if _PyType_Lookup(left.kind(), ARRAY_INTERFACE.get()).is_null() {
         return None;
     }
     let Some(name) = Held::owned(PyObject_GetAttr(ufunc, NAME.get())) else {
@@ -195,16 +194,29 @@ unsafe fn as_operator(
     if keyword_names.is_null() || PyTuple_GET_SIZE(keyword_names) == 0 {
         return Some(operator(left.get(), right.get()));
     }
-    // `array += p` has the array as the output.
-    let is_output =
-        PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keyword_names, 0), c"out".as_ptr()) == 0
-            && PyTuple_CheckExact(operands[2].get()) != 0
-            && PyTuple_GET_SIZE(operands[2].get()) == 1
-            && PyTuple_GET_ITEM(operands[2].get(), 0) == left.get();
     match in_place {
-        Some(in_place) if is_output => Some(in_place(left.get(), right.get())),
+        Some(in_place) if is_in_place(left, operands, keyword_names) => {
+            Some(in_place(left.get(), right.get()))
+        }
         _ => None,
     }
+}
+
+/// Whether a ufunc was called for `array op= p`: the array is the output as well, and nothing else
+/// is said (but by `array @= p`, which names the axes).
+unsafe fn is_in_place(left: &Held, operands: &[Held], keyword_names: *mut PyObject) -> bool {
+    let mut is_output = false;
+    for (i, value) in operands[2..].iter().enumerate() {
+        let name = PyTuple_GET_ITEM(keyword_names, i as Py_ssize_t);
+        if PyUnicode_CompareWithASCIIString(name, c"out".as_ptr()) == 0 {
+            is_output = PyTuple_CheckExact(value.get()) != 0
+                && PyTuple_GET_SIZE(value.get()) == 1
+                && PyTuple_GET_ITEM(value.get(), 0) == left.get();
+        } else if PyUnicode_CompareWithASCIIString(name, c"axes".as_ptr()) != 0 {
+            return false;
+        }
+    }
+    is_output
 }
 
 /// `__array_struct__`: hidden where the target also has `__array_interface__`, because the C
@@ -383,8 +395,8 @@ pub(super) unsafe extern "C" fn method_torch_function(
 static AS_ARRAY: Global = Global::new();
 
 /// `numpy.asarray(target, ...)`, bound to the target.
-unsafe extern "C" fn array_of_scalar(
-    scalar: *mut PyObject,
+unsafe extern "C" fn array_of_target(
+    target: *mut PyObject,
     args: *mut PyObject,
     keywords: *mut PyObject,
 ) -> *mut PyObject {
@@ -392,7 +404,7 @@ unsafe extern "C" fn array_of_scalar(
     if function.is_null() {
         return null_mut();
     }
-    let Some(first) = Held::owned(PyTuple_Pack(1, scalar)) else {
+    let Some(first) = Held::owned(PyTuple_Pack(1, target)) else {
         return null_mut();
     };
     let Some(args) = Held::owned(PySequence_Concat(first.get(), args)) else {
@@ -412,31 +424,34 @@ struct Definition(PyMethodDef);
 // SAFETY: never changed.
 unsafe impl Sync for Definition {}
 
-static ARRAY_OF_SCALAR: Definition = Definition(PyMethodDef {
+static ARRAY_OF_TARGET: Definition = Definition(PyMethodDef {
     ml_name: c"__array__".as_ptr(),
     ml_meth: PyMethodDefPointer {
-        PyCFunctionWithKeywords: array_of_scalar,
+        PyCFunctionWithKeywords: array_of_target,
     },
     ml_flags: METH_VARARGS | METH_KEYWORDS,
     ml_doc: std::ptr::null(),
 });
 
-/// `__array__`: the target's, and one for the plain numbers and strings that numpy knows by their
-/// type: else `np.array([p, q])` of numbers would be an array of objects.
+/// `__array__`: the target's. One is made for a target that has none and is to numpy a single
+/// value (a number, a string, a dict), which numpy would know by its type; a proxy it would take
+/// for an object or a sequence.
 pub(super) unsafe extern "C" fn get_array(o: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     let Some(target) = target(o) else {
         return null_mut();
     };
-    let scalar = PyFloat_CheckExact(target.get()) != 0
-        || PyLong_CheckExact(target.get()) != 0
-        || PyBool_Check(target.get()) != 0
-        || PyComplex_CheckExact(target.get()) != 0
-        || PyUnicode_CheckExact(target.get()) != 0;
-    if !scalar {
-        return forward_get(o, ARRAY.get());
+    let found = PyObject_GetAttr(target.get(), ARRAY.get());
+    if !found.is_null() || PyErr_ExceptionMatches(PyExc_AttributeError) == 0 {
+        return found;
     }
+    let sequence = (*target.kind()).tp_as_sequence;
+    let has_length = !sequence.is_null() && (*sequence).sq_length.is_some();
+    if has_length && PySequence_Check(target.get()) != 0 && PyUnicode_Check(target.get()) == 0 {
+        return null_mut();
+    }
+    PyErr_Clear();
     PyCFunction_NewEx(
-        (&raw const ARRAY_OF_SCALAR.0).cast_mut(),
+        (&raw const ARRAY_OF_TARGET.0).cast_mut(),
         target.get(),
         null_mut(),
     )

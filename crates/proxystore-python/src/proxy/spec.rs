@@ -214,6 +214,7 @@ fn slots() -> *mut PyType_Slot {
         Py_nb_index numbers::index;
         Py_nb_bool numbers::bool;
 
+        Py_sq_concat containers::concatenate;
         Py_sq_length containers::length;
         Py_sq_item containers::item;
         Py_sq_contains containers::contains;

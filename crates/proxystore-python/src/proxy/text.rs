@@ -1,8 +1,7 @@
 //! Comparing, hashing, and what is written of a proxy: `repr`, `str`, `format`, `bytes`, `fspath`.
 
-use super::names::FSPATH;
 use super::resolution::raise_again;
-use super::target::{_PyType_Lookup, Held, operand, or_none, proxy, target};
+use super::target::{Held, operand, or_none, proxy, target};
 use pyo3::ffi::*;
 use std::ffi::c_int;
 use std::ptr::null_mut;
@@ -138,15 +137,10 @@ pub(super) unsafe extern "C" fn method_bytes(o: *mut PyObject, _: *mut PyObject)
     PyObject_CallOneArg((&raw mut PyBytes_Type).cast(), target.get())
 }
 
-/// A string is its own path; `os.fspath` asks an object that is none for this method.
+/// A string is its own path, which is why `os.fspath` asks no string for this method.
 pub(super) unsafe extern "C" fn method_fspath(o: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     let Some(target) = target(o) else {
         return null_mut();
     };
-    let text = PyUnicode_Check(target.get()) != 0 || PyBytes_Check(target.get()) != 0;
-    if text || _PyType_Lookup(target.kind(), FSPATH.get()).is_null() {
-        // `os.fspath` names the type of what it gets, if that is no path either.
-        return target.into_ptr();
-    }
     PyOS_FSPath(target.get())
 }

@@ -1,0 +1,213 @@
+"""The operations that no proxy can do: the fixed list, also in `docs/proxy.md`.
+
+Each entry names the operation of the exactness table, why CPython (or the
+package that is called) does not let a proxy do it, and the targets for which
+it shows. Everything else that differs is a failure.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Reason(enum.Enum):
+    """Why; the values are the headings of the list in `docs/proxy.md`."""
+
+    TYPE = 'The type itself is checked'
+    SLOTS = 'The class has every special method'
+    INT = 'An `__int__` serves as an index'
+    NUMBER_IN_TEXT = 'Numbers in text'
+    BUFFER = 'The buffer comes first'
+    BYTES = 'Whatever `bytes()` takes'
+    RAW_TIME = "numpy's scalars of time have no memory"
+    IDENTITY = 'A proxy is an object of its own'
+    LEFT_IN_PLACE = 'In-place operators of others'
+    ASYNCIO = 'asyncio remembers types'
+    NUMPY_DETAIL = 'Details of numpy'
+
+
+ANY = None
+"""Shows for so many targets that they are not named."""
+
+TEXT = {'str', 'empty str', 'number in str'}
+BUFFERS = {'bytes', 'bytearray', 'memoryview', 'array.array'}
+DATACLASSES = {'dataclass', 'frozen dataclass'}
+DICTS = {'dict', 'OrderedDict', 'defaultdict', 'Counter'}
+MAPPINGS = {*DICTS, 'ChainMap', 'mapping proxy', 'custom Mapping'}
+INDEXES = {'int', 'negative int', 'zero', 'large int', 'bool', 'IntEnum', 'only __index__'}
+ONLY_INT = {'UUID'}
+
+DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
+    # text
+    'bytes.fromhex': [(Reason.TYPE, TEXT)],
+    'compile': [(Reason.TYPE, TEXT), (Reason.RAW_TIME, {'datetime64'})],
+    'eval': [(Reason.TYPE, TEXT), (Reason.RAW_TIME, {'datetime64'})],
+    'getattr by it': [(Reason.TYPE, TEXT)],
+    'in str': [(Reason.TYPE, TEXT)],
+    'int base 16': [(Reason.TYPE, {*TEXT, 'bytes', 'bytearray'})],
+    'complex with imaginary': [(Reason.TYPE, TEXT)],
+    'str.join': [(Reason.TYPE, TEXT)],
+    'str.split by it': [(Reason.TYPE, {*TEXT, 'None'})],
+    'str.replace by it': [(Reason.TYPE, TEXT)],
+    'str.startswith it': [(Reason.TYPE, TEXT)],
+    're.match text of it': [(Reason.TYPE, TEXT)],
+    're.sub in it': [(Reason.TYPE, TEXT)],
+    're.compile it': [(Reason.TYPE, TEXT)],
+    'textwrap': [(Reason.TYPE, TEXT)],
+    'Fraction': [(Reason.TYPE, TEXT)],
+    'StringIO': [(Reason.TYPE, {*TEXT, 'None'})],
+    'write text': [(Reason.TYPE, TEXT)],
+    'json.loads': [(Reason.TYPE, TEXT)],
+    '% alone': [(Reason.TYPE, {'tuple', 'namedtuple'})],
+    '% without fields': [(Reason.SLOTS, ANY)],
+    '% key': [(Reason.SLOTS, {'built-in class'})],
+    'y % p': [(Reason.SLOTS, ANY)],
+    'y %= p': [(Reason.SLOTS, ANY)],
+    # statements and types
+    'match sequence': [(Reason.TYPE, ANY)],
+    'match mapping': [(Reason.TYPE, MAPPINGS)],
+    'raise': [(Reason.TYPE, {'exception class', 'exception'})],
+    'raise from it': [(Reason.TYPE, {'exception class', 'exception', 'None'})],
+    'except': [(Reason.TYPE, {'exception class'})],
+    'isinstance of typing': [(Reason.TYPE, MAPPINGS)],
+    'dataclasses.is_dataclass': [(Reason.TYPE, DATACLASSES)],
+    'dataclasses.asdict': [(Reason.TYPE, DATACLASSES)],
+    'dataclasses.replace': [(Reason.TYPE, DATACLASSES)],
+    'json': [(Reason.TYPE, ANY)],
+    'heapify': [(Reason.TYPE, {'list', 'empty list', 'nested list'})],
+    'Decimal': [(Reason.TYPE, ANY)],
+    'struct.pack s': [(Reason.TYPE, {'bytes', 'bytearray'})],
+    'array.array': [(Reason.TYPE, {'empty str', 'bytes', 'bytearray'})],
+    # what the class seems to be able to
+    'callable': [(Reason.SLOTS, ANY)],
+    'isinstance of abstract': [(Reason.SLOTS, ANY)],
+    'inspect.is...': [(Reason.SLOTS, ANY)],
+    'inspect.signature': [(Reason.SLOTS, ANY)],
+    'bisect': [(Reason.SLOTS, {'dict', 'OrderedDict', 'defaultdict', 'mapping proxy'})],
+    'struct.pack i': [(Reason.SLOTS, ANY)],
+    'np.zeros': [(Reason.SLOTS, ANY)],
+    # indexes
+    **{
+        name: [(Reason.INT, ONLY_INT)]
+        for name in (
+            'bin',
+            'chr',
+            '% x',
+            '% c',
+            'hex',
+            'int with base of it',
+            'oct',
+            'range',
+            'index',
+            'math.isqrt',
+            'math.gcd',
+            'itertools.repeat times',
+        )
+    },
+    'in bytes': [(Reason.INT, ONLY_INT), (Reason.RAW_TIME, {'datetime64'})],
+    'index of list': [(Reason.INT, ONLY_INT), (Reason.TYPE, {'slice'})],
+    'slice bounds': [(Reason.INT, ONLY_INT), (Reason.IDENTITY, {'None'})],
+    'itertools.islice stop': [(Reason.INT, ONLY_INT), (Reason.IDENTITY, {'None'})],
+    'np.arange(8)[it]': [
+        (Reason.INT, ONLY_INT),
+        (Reason.TYPE, {'bool', 'namedtuple', 'tuple', 'slice', 'None', 'Ellipsis'}),
+    ],
+    # numbers in text
+    **{
+        name: [(Reason.NUMBER_IN_TEXT, {*TEXT, *BUFFERS})]
+        for name in ('% d', '% f', 'math.sqrt', 'math.isclose', 'math.hypot')
+    },
+    'cmath.sqrt': [(Reason.NUMBER_IN_TEXT, TEXT)],
+    'struct.pack d': [(Reason.NUMBER_IN_TEXT, {'number in str'})],
+    # buffers and bytes
+    'bytearray': [(Reason.BUFFER, ANY)],
+    'bytearray.extend': [(Reason.BUFFER, ANY)],
+    'bytes.find it': [(Reason.BUFFER, {*INDEXES, 'all special methods', 'datetime64'})],
+    'os.path.exists': [
+        (Reason.BUFFER, {*INDEXES, *TEXT, 'all special methods', 'PurePath', 'datetime64'})
+    ],
+    'BytesIO': [(Reason.IDENTITY, {'None'}), (Reason.RAW_TIME, {'datetime64'})],
+    'bytes % s': [(Reason.BYTES, ANY)],
+    'int.from_bytes': [(Reason.BYTES, {*INDEXES, 'int32'})],
+    **{
+        name: [(Reason.RAW_TIME, {'datetime64'})]
+        for name in (
+            'memoryview',
+            'memoryview format',
+            'str with encoding',
+            'bytes.join',
+            'bytes.startswith it',
+            're.escape',
+            'write bytes',
+            'write file',
+            'hashlib',
+            'hmac',
+            'zlib.crc32',
+            'zlib.compress',
+            'binascii.hexlify',
+            'base64',
+            'struct.unpack_from',
+            'pickle.loads',
+            'np.frombuffer',
+        )
+    },
+    # identity
+    'member of set': [(Reason.IDENTITY, {'int', 'float', 'str'})],
+    'deepcopy': [(Reason.IDENTITY, ANY)],
+    'Counter': [(Reason.IDENTITY, {'None'})],
+    'pd.concat': [(Reason.IDENTITY, {'None'})],
+    'list += ': [(Reason.LEFT_IN_PLACE, ANY)],
+    **{f'y {symbol}= p': [(Reason.LEFT_IN_PLACE, ANY)] for symbol in '+-*&^|'},
+    # asyncio
+    'create_task': [(Reason.ASYNCIO, ANY)],
+    'gather': [(Reason.ASYNCIO, ANY)],
+    # numpy
+    'np.asarray': [
+        (Reason.BUFFER, {'bytes', 'record array', 'float64', 'float32', 'int32', 'numpy bool'}),
+        (Reason.SLOTS, {'failing methods'}),
+    ],
+    'np.asarray float': [(Reason.BUFFER, {'bytes', 'float64'})],
+    'np.float64 of it': [(Reason.BUFFER, {'bytes', 'masked array'})],
+    'np.full': [
+        (Reason.BUFFER, {'bytes', 'record array'}),
+        (Reason.SLOTS, {'failing methods'}),
+    ],
+    'array == it': [(Reason.BUFFER, {'bytes'})],
+    'y == p': [(Reason.BUFFER, {'bytes'})],
+    'y != p': [(Reason.BUFFER, {'bytes'})],
+    'np.array of two': [(Reason.TYPE, ANY)],
+    'np.dtype of it': [(Reason.TYPE, ANY)],
+    'np.add out': [(Reason.NUMPY_DETAIL, {'tuple', 'Ellipsis'})],
+    'np.isscalar': [(Reason.TYPE, {*TEXT, 'bytes', 'memoryview'})],
+    'float64 < it': [(Reason.NUMPY_DETAIL, {'Fraction', 'Decimal'})],
+    'inspect.getmembers': [(Reason.NUMPY_DETAIL, ANY)],
+    # pandas and polars
+    **{
+        name: [(Reason.TYPE, ANY)]
+        for name in (
+            'pd.Series of it',
+            'pd.Series of list',
+            'pd.DataFrame of it',
+            'pd.isna',
+            'pd.Series.isin',
+            'pd.Series + it',
+            'pd.Series == it',
+            'pd.DataFrame * it',
+            'pd.Timestamp of it',
+            'pd.to_datetime',
+            'pd is_list_like',
+            'pd is_scalar',
+            'pl.Series of it',
+            'pl.DataFrame of it',
+            'pl.lit',
+            'pl.Series + it',
+            'pl select',
+        )
+    },
+}
+
+
+def is_documented(operation: str, target: str) -> bool:
+    """Tell whether a difference is in the list."""
+    entries = DIFFERENCES.get(operation, [])
+    return any(targets is ANY or target in targets for _, targets in entries)
