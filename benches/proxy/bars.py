@@ -68,12 +68,16 @@ class Verdict(NamedTuple):
     """Whether it holds only within what noise may add."""
 
 
-def judge(minima: dict[str, dict[str, float]], version: tuple[int, int]) -> list[Verdict]:
+def judge(
+    minima: dict[str, dict[str, float]], version: tuple[int, int]
+) -> list[Verdict]:
     """Compare minima (operation, implementation, ns) with every bar."""
     verdicts = []
 
     def add(operation: str, bar: str, measured: str, excess: float) -> None:
-        verdicts.append(Verdict(operation, bar, measured, excess <= NOISE, 1 < excess <= NOISE))
+        verdicts.append(
+            Verdict(operation, bar, measured, excess <= NOISE, 1 < excess <= NOISE)
+        )
 
     old_bars = OLD_AT_LEAST if version < (3, 12) else OLD_AT_LEAST_FROM_3_12
     for operation, times in minima.items():
@@ -87,7 +91,9 @@ def judge(minima: dict[str, dict[str, float]], version: tuple[int, int]) -> list
         if operation in old_bars:
             ratio = times[OLD] / ours
             least = old_bars[operation]
-            add(operation, f'≥ {least}x faster than 1.1', f'{ratio:.1f}x', least / ratio)
+            add(
+                operation, f'≥ {least}x faster than 1.1', f'{ratio:.1f}x', least / ratio
+            )
         if operation in NATIVE_PLUS_NS:
             more = ours - native
             most = NATIVE_PLUS_NS[operation]

@@ -104,7 +104,14 @@ def nanoseconds(value: float | None) -> str:
 
 
 def table(results: dict[str, dict[str, list[float]]]) -> str:
-    header = ['operation', *IMPLEMENTATIONS, 'median', '/ native', '1.1 /', '/ fastest peer']
+    header = [
+        'operation',
+        *IMPLEMENTATIONS,
+        'median',
+        '/ native',
+        '1.1 /',
+        '/ fastest peer',
+    ]
     lines = ['| ' + ' | '.join(header) + ' |', '|---' * len(header) + '|']
     for name, row in results.items():
         best = {k: min(v) if v else None for k, v in row.items()}
@@ -122,7 +129,9 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n', 1)[0])
     parser.add_argument('--rounds', type=int, default=40)
-    parser.add_argument('--only', default='', help='operations whose name has this text')
+    parser.add_argument(
+        '--only', default='', help='operations whose name has this text'
+    )
     parser.add_argument('--out', type=Path, help='write the report here as well')
     arguments = parser.parse_args()
 

@@ -65,9 +65,13 @@ def namespace(implementation: str, operation: Operation) -> dict[str, Any] | Non
     if implementation == 'native':
         names.update(p=target, P=NativeConstructed)
         if operation.kind == 'class':
-            names['P'] = NativeConstructed if operation.name == 'construct' else identity_call
+            names['P'] = (
+                NativeConstructed if operation.name == 'construct' else identity_call
+            )
         if operation.kind == 'unresolved':
-            names['p'] = Maker(target)  # a proxy's pickle is its factory's and a little more
+            names['p'] = Maker(
+                target
+            )  # a proxy's pickle is its factory's and a little more
             names['data'] = pickle.dumps(names['p'])
         return names
     made = proxy_class(implementation, operation)

@@ -14,7 +14,6 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-
 from proxystore.proxy import Proxy
 from proxystore.proxy import extract
 
@@ -70,7 +69,9 @@ def described(value, depth=0):
     if kind in (list, tuple) and depth < 4:
         return kind.__name__, [described(item, depth + 1) for item in value]
     if kind is dict and depth < 4:
-        items = [(described(k, depth + 1), described(v, depth + 1)) for k, v in value.items()]
+        items = [
+            (described(k, depth + 1), described(v, depth + 1)) for k, v in value.items()
+        ]
         return kind.__name__, items
     if kind in (set, frozenset):
         return kind.__name__, sorted(clean(repr(item)) for item in value)
@@ -81,7 +82,11 @@ def described(value, depth=0):
     except Exception as e:
         text = f'repr raised {e!r}'
     state = None
-    if str(kind.__module__).startswith('tests.') and hasattr(value, '__dict__') and depth < 4:
+    if (
+        str(kind.__module__).startswith('tests.')
+        and hasattr(value, '__dict__')
+        and depth < 4
+    ):
         state = described(dict(value.__dict__), depth + 1)
     return str(kind.__module__), kind.__name__, text, state
 
@@ -103,7 +108,11 @@ def agreement(native, proxied):
     if native == proxied:
         return Agreement.SAME
     both_raised = native.error is not None and proxied.error is not None
-    if both_raised and native.error[0] == proxied.error[0] and native.after == proxied.after:
+    if (
+        both_raised
+        and native.error[0] == proxied.error[0]
+        and native.after == proxied.after
+    ):
         return Agreement.WORDING
     return Agreement.DIFFERENT
 

@@ -34,7 +34,15 @@ BUFFERS = {'bytes', 'bytearray', 'memoryview', 'array.array'}
 DATACLASSES = {'dataclass', 'frozen dataclass'}
 DICTS = {'dict', 'OrderedDict', 'defaultdict', 'Counter'}
 MAPPINGS = {*DICTS, 'ChainMap', 'mapping proxy', 'custom Mapping'}
-INDEXES = {'int', 'negative int', 'zero', 'large int', 'bool', 'IntEnum', 'only __index__'}
+INDEXES = {
+    'int',
+    'negative int',
+    'zero',
+    'large int',
+    'bool',
+    'IntEnum',
+    'only __index__',
+}
 ONLY_INT = {'UUID'}
 
 DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
@@ -124,7 +132,10 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'bytearray.extend': [(Reason.BUFFER, ANY)],
     'bytes.find it': [(Reason.BUFFER, {*INDEXES, 'all special methods', 'datetime64'})],
     'os.path.exists': [
-        (Reason.BUFFER, {*INDEXES, *TEXT, 'all special methods', 'PurePath', 'datetime64'})
+        (
+            Reason.BUFFER,
+            {*INDEXES, *TEXT, 'all special methods', 'PurePath', 'datetime64'},
+        )
     ],
     'BytesIO': [(Reason.IDENTITY, {'None'}), (Reason.RAW_TIME, {'datetime64'})],
     'bytes % s': [(Reason.BYTES, ANY)],
@@ -163,7 +174,10 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'gather': [(Reason.ASYNCIO, ANY)],
     # numpy
     'np.asarray': [
-        (Reason.BUFFER, {'bytes', 'record array', 'float64', 'float32', 'int32', 'numpy bool'}),
+        (
+            Reason.BUFFER,
+            {'bytes', 'record array', 'float64', 'float32', 'int32', 'numpy bool'},
+        ),
         (Reason.SLOTS, {'failing methods'}),
     ],
     'np.asarray float': [(Reason.BUFFER, {'bytes', 'float64'})],

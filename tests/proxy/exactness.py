@@ -1,6 +1,6 @@
 """Runs the exactness table: every operation on every target, native and proxied.
 
-    python -m tests.proxy.exactness     # prints the counts as Markdown
+python -m tests.proxy.exactness     # prints the counts as Markdown
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def in_place(symbol: str) -> Iterator[Cell]:
                 proxied = in_place_outcome(operation, make, other, True, other_proxied)
                 yield Cell(f'p {symbol} {name}', target, operand, native, proxied)
             native = in_place_outcome(operation, other, make, proxied=False)
-            proxied = in_place_outcome(operation, other, make, False, other_proxied=True)
+            proxied = in_place_outcome(
+                operation, other, make, False, other_proxied=True
+            )
             yield Cell(f'y {symbol} p', target, operand, native, proxied)
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: UP, C4, B, SIM, PIE  (the statements are what is tested)
 """What is done to a native object and to a proxy of it: the exactness table's rows.
 
 Each takes the object and returns what is to be compared. An operation that
@@ -8,9 +9,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import bisect
 import base64
 import binascii
+import bisect
 import builtins
 import cmath
 import collections.abc
@@ -39,14 +40,12 @@ import statistics
 import string
 import struct
 import textwrap
-import types
 import typing
 import zlib
 
 import numpy as np
 import pandas as pd
 import polars as pl
-
 from proxystore.proxy import Proxy
 from proxystore.proxy import extract
 
@@ -316,8 +315,8 @@ UNARY = {
     'format .3f': lambda x: f'{x:.3f}',
     'format >12': lambda x: f'{x:>12}',
     'format !s': lambda x: f'{x!s:>12}',
-    'str.format': lambda x: '{0} {0:>8}'.format(x),
-    'str.format item': lambda x: '{0[0]}'.format(x),
+    'str.format': lambda x: f'{x} {x:>8}',
+    'str.format item': lambda x: f'{x[0]}',
     'str.format_map': lambda x: '{a}'.format_map(x),
     '% s': lambda x: '%s' % (x,),
     '% d': lambda x: '%d' % (x,),
@@ -451,7 +450,9 @@ UNARY = {
     '__eq__()': lambda x: x.__eq__(7),
     '__init__': lambda x: type(x.__init__),
     'special methods had': lambda x: [n for n in SPECIAL_METHODS if hasattr(x, n)],
-    'asyncio methods had': lambda x: [n for n in ('send', 'throw', 'close') if hasattr(x, n)],
+    'asyncio methods had': lambda x: [
+        n for n in ('send', 'throw', 'close') if hasattr(x, n)
+    ],
     # numbers
     'negative': operator.neg,
     'positive': operator.pos,
@@ -490,7 +491,9 @@ UNARY = {
     # isinstance and its kin
     'isinstance of own class': lambda x: isinstance(x, x.__class__),
     'isinstance of many': lambda x: [isinstance(x, c) for c in BUILT_IN_TYPES],
-    'isinstance of abstract': lambda x: [c.__name__ for c in ABSTRACT if isinstance(x, c)],
+    'isinstance of abstract': lambda x: [
+        c.__name__ for c in ABSTRACT if isinstance(x, c)
+    ],
     'isinstance of typing': lambda x: isinstance(x, typing.Mapping),
     'isinstance by it': lambda x: isinstance([], x),
     'isinstance in tuple': lambda x: isinstance([], (str, x)),
@@ -567,7 +570,9 @@ UNARY = {
     'ChainMap': lambda x: __import__('collections').ChainMap(x)['a'],
     'itertools.chain': lambda x: list(itertools.islice(itertools.chain(x), 3)),
     'itertools.islice stop': lambda x: list(itertools.islice([1, 2, 3], x)),
-    'itertools.repeat times': lambda x: list(itertools.islice(itertools.repeat(1, x), 9)),
+    'itertools.repeat times': lambda x: list(
+        itertools.islice(itertools.repeat(1, x), 9)
+    ),
     'functools.reduce': lambda x: functools.reduce(operator.add, x),
     'functools.partial': lambda x: functools.partial(x, 1)(),
     # dataclasses and inspect
@@ -620,7 +625,9 @@ UNARY = {
     'np.add.reduce': np.add.reduce,
     'np.add.outer': lambda x: np.add.outer(x, x),
     'np.add out': as_output,
-    'np.add where': lambda x: np.add([1.0, 2.0], 1, where=[True, True], out=np.zeros(2)),
+    'np.add where': lambda x: np.add(
+        [1.0, 2.0], 1, where=[True, True], out=np.zeros(2)
+    ),
     'np.multiply.accumulate': np.multiply.accumulate,
     'np.copyto': lambda x: np.copyto(x, 1),
     'np.full': lambda x: np.full(2, x),
@@ -708,14 +715,20 @@ SPECIAL_METHODS = sorted(
     # Asked of the proxy itself, or there for its own sake.
     - {'__getattr__', '__array__', '__array_struct__'}
 )
-INSPECTORS = sorted(n for n in dir(inspect) if n.startswith('is') and callable(getattr(inspect, n)))
+INSPECTORS = sorted(
+    n for n in dir(inspect) if n.startswith('is') and callable(getattr(inspect, n))
+)
 INSPECTORS = [n for n in INSPECTORS if n not in ('iskeyword',)]
 BUILT_IN_TYPES = [
     t for t in vars(builtins).values() if isinstance(t, type) and t is not object
 ]
-ABSTRACT = [
-    c for c in vars(collections.abc).values() if isinstance(c, type)
-] + [numbers.Number, numbers.Real, numbers.Integral, os.PathLike, contextlib.AbstractContextManager]
+ABSTRACT = [c for c in vars(collections.abc).values() if isinstance(c, type)] + [
+    numbers.Number,
+    numbers.Real,
+    numbers.Integral,
+    os.PathLike,
+    contextlib.AbstractContextManager,
+]
 
 BINARY = {
     '+': operator.add,

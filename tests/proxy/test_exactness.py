@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.proxy import documented
 from tests.proxy.comparison import Agreement
 from tests.proxy.exactness import binary
@@ -19,7 +20,9 @@ DOCUMENT = Path(__file__).parents[2] / 'docs' / 'proxy.md'
 
 def check(cells):
     failures = [cell for cell in cells if cell.verdict == 'failure']
-    assert not failures, '\n'.join([f'{len(failures)} failures', *map(str, failures[:10])])
+    assert not failures, '\n'.join(
+        [f'{len(failures)} failures', *map(str, failures[:10])]
+    )
 
 
 @pytest.mark.parametrize('operation', UNARY)
