@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from proxystore import serialize
     from proxystore import store
     from proxystore import utils
+    from proxystore.store._asynchronous import aresolve
 
 __all__ = [
     '__version__',
+    'aresolve',
     'connectors',
     'exceptions',
     'factory',
@@ -44,6 +46,10 @@ __version__ = '2.0.0'
 def __getattr__(name: str) -> Any:
     # Submodules are imported at their first use: a worker that resolves a
     # proxy pays only for what the proxy needs.
+    if name == 'aresolve':
+        from proxystore.store._asynchronous import aresolve
+
+        return aresolve
     if name in __all__:
         return importlib.import_module(f'proxystore.{name}')
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

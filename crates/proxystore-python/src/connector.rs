@@ -313,6 +313,31 @@ impl Backend {
         }
     }
 
+    pub(crate) fn get_batch(
+        &self,
+        py: Python<'_>,
+        keys: &[Bound<'_, PyAny>],
+        access: Access,
+    ) -> PyResult<Vec<Option<Blob>>> {
+        match self {
+            Self::Native { connector, .. } => {
+                let keys = keys.iter().map(plain_key).collect::<PyResult<Vec<_>>>()?;
+                through(py, Gil::Release, || connector.get_batch(&keys, access))
+            }
+            Self::Python { connector } => {
+                let keys = PyList::new(py, keys)?;
+                let found = connector
+                    .bind(py)
+                    .call_method1(intern!(py, "get_batch"), (keys,))?;
+                let blob = |one: Bound<'_, PyAny>| {
+                    let bytes = (!one.is_none()).then(|| Bytes::of(&one)).transpose()?;
+                    Ok(bytes.map(Blob::new))
+                };
+                found.try_iter()?.map(|one| blob(one?)).collect()
+            }
+        }
+    }
+
     pub(crate) fn exists(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = key.py();
         match self {

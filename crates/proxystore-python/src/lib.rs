@@ -11,6 +11,7 @@ mod door;
 mod error;
 mod factory;
 mod inline;
+mod many;
 mod metrics;
 mod open;
 mod proxy;
@@ -30,6 +31,8 @@ mod _core {
     use super::factory::{PyStoreFactory, store_factory};
     #[pymodule_export]
     use super::inline::{decode_frame, put_or_frame};
+    #[pymodule_export]
+    use super::many::get_many;
     #[pymodule_export]
     use super::open::{join_shared_memory, open_file, open_memory, open_redis, open_shared_memory};
     #[pymodule_export]

@@ -30,8 +30,8 @@ pub(crate) struct Opened {
     pub(crate) backend: Backend,
     connector: Py<PyAny>,
     serializer: Option<Py<PyAny>>,
-    deserializer: Option<Py<PyAny>>,
-    cache: Py<PyLruCache>,
+    pub(crate) deserializer: Option<Py<PyAny>>,
+    pub(crate) cache: Py<PyLruCache>,
     populate_target: bool,
     /// None if metrics are off.
     recorder: Option<Recorder>,

@@ -27,10 +27,12 @@ from proxystore.stream.filters import NullFilter
 
 if TYPE_CHECKING:
     import sys
+    from concurrent.futures import Future
     from types import TracebackType
 
     from proxystore.proxy import ProxyOr
     from proxystore.store.base import Store
+    from proxystore.stream._worker import Worker
     from proxystore.stream.protocols import Filter
     from proxystore.stream.protocols import Subscriber
 
@@ -49,8 +51,8 @@ class StreamConsumer(Generic[T]):
 
     For a topic with a store, `next` and iteration yield proxies, and those
     methods that have `object` in their name resolve them. For a topic without
-    one, both yield the objects. Iteration ends when the producer closes the
-    topic. The store of a topic is opened and registered when its first event
+    one, both yield the objects. Iteration, `async for` as well, ends when the
+    producer closes the topic. The store of a topic is opened and registered when its first event
     is received. A consumer is used by one thread at a time.
 
     Args:
@@ -88,6 +90,8 @@ class StreamConsumer(Generic[T]):
         self._stores: dict[str, Store[Any]] = {}
         self._last_recipe: tuple[Any, ...] | None = None
         self._last_store: Store[Any] | None = None
+        self._worker: Worker | None = None
+        self._waiting: Future[tuple[dict[str, Any], ProxyOr[T]] | None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +119,9 @@ class StreamConsumer(Generic[T]):
                 not be resolvable any more.
             subscriber: Whether the subscriber is closed.
         """
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = self._waiting = None
         if stores:
             for store in self._stores.values():
                 store.close()
@@ -193,6 +200,80 @@ class StreamConsumer(Generic[T]):
         if issubclass(type(obj), Proxy):
             return metadata, extract(cast('Proxy[T]', obj))
         return metadata, cast(T, obj)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ProxyOr[T]:
+        return (await self.anext_with_metadata())[1]
+
+    async def anext(self) -> ProxyOr[T]:
+        """Wait for the next object, as `next`, beside an event loop.
+
+        `async for` calls this. One thread of the consumer's own waits for
+        messages; if a task that awaits is cancelled, the message that comes
+        is for the next who asks. One task at a time may ask.
+
+        Raises:
+            StopAsyncIteration: If the producer closed the topic.
+        """
+        return (await self.anext_with_metadata())[1]
+
+    async def anext_with_metadata(self) -> tuple[dict[str, Any], ProxyOr[T]]:
+        """Wait for the next object and its metadata, beside an event loop.
+
+        Raises:
+            StopAsyncIteration: If the producer closed the topic.
+        """
+        import asyncio
+
+        from proxystore.stream._worker import Worker
+
+        if self._worker is None:
+            self._worker = Worker()
+        if self._waiting is None or self._waiting.cancelled():
+            self._waiting = self._worker.call(self._next_or_end)
+        try:
+            found = await asyncio.wrap_future(self._waiting)
+        except asyncio.CancelledError:
+            raise  # what comes, or came at this moment, is for the next who asks
+        except BaseException:
+            self._waiting = None
+            raise
+        self._waiting = None
+        if found is None:
+            raise StopAsyncIteration
+        return found
+
+    async def anext_object(self) -> T:
+        """Wait for the next object and resolve it, beside an event loop.
+
+        Raises:
+            ProxyResolveError: If its store does not have it any more.
+            StopAsyncIteration: If the producer closed the topic.
+        """
+        return (await self.anext_object_with_metadata())[1]
+
+    async def anext_object_with_metadata(self) -> tuple[dict[str, Any], T]:
+        """Wait for the next object, resolve it, and return its metadata too.
+
+        Raises:
+            ProxyResolveError: If its store does not have it any more.
+            StopAsyncIteration: If the producer closed the topic.
+        """
+        from proxystore.store._asynchronous import aresolve
+
+        metadata, obj = await self.anext_with_metadata()
+        if issubclass(type(obj), Proxy):
+            return metadata, await aresolve(cast('Proxy[T]', obj))
+        return metadata, cast(T, obj)
+
+    def _next_or_end(self) -> tuple[dict[str, Any], ProxyOr[T]] | None:
+        # A future cannot hold a StopIteration.
+        try:
+            return self.next_with_metadata()
+        except StopIteration:
+            return None
 
     def _next_event(self) -> NewObjectEvent | NewObjectKeyEvent | InlineObjectEvent:
         """Return the next event of an object that the filter keeps."""
