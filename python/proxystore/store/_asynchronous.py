@@ -186,7 +186,7 @@ async def aresolve(proxy: Proxy[T]) -> T:
     """
     if is_resolved(proxy):
         return extract(proxy)
-    factory = get_factory(proxy)
+    factory: Any = get_factory(proxy)
     # Only where nobody's own `resolve` is passed over.
     if type(proxy) is Proxy and type(factory) is StoreFactory:
         gathered = not factory._is_pending and factory.deserializer is None
@@ -199,4 +199,5 @@ async def aresolve(proxy: Proxy[T]) -> T:
                     await offload(store.evict, factory.key)
                 proxy.__proxy_wrapped__ = found[0]
                 return extract(proxy)
-    return await offload(extract, proxy)
+    target: T = await offload(lambda: extract(proxy))
+    return target
