@@ -26,7 +26,8 @@ pub(crate) fn say(line: impl std::fmt::Display) {
 /// A process in a role, killed if the trial ends without it.
 pub(crate) struct Role {
     pub(crate) child: Child,
-    input: Option<ChildStdin>,
+    /// Until it is let go, or taken, the role waits.
+    pub(crate) input: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 

@@ -1,10 +1,11 @@
 //! As long as any process of the program lives, its objects do; then the next opener sweeps them.
 
-use crate::places::{Places, from_line, to_line};
+use crate::places::{Places, from_line, to_line, user_directory};
 use crate::role::{self, Role};
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector, sessions};
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Key};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 const LARGE: usize = 3 << 20;
@@ -44,6 +45,25 @@ pub(crate) fn play(name: &str) {
             role::say("goes on");
             wait_for_end();
             assert_eq!(connector.get_vec(&key).unwrap().unwrap(), b"more");
+        }
+        // Holds the session it is told by a lock that its library knows nothing of, as a second
+        // copy of the library does, and opens another.
+        "second_copy" => {
+            let lock = std::env::var("LOCK").unwrap();
+            let file = std::fs::File::options().read(true).write(true).open(lock);
+            let file = file.unwrap();
+            // SAFETY: all fields of `flock` are numbers; zero means the whole file.
+            let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+            lock.l_type = libc::F_RDLCK as libc::c_short;
+            // SAFETY: `lock` is a whole `flock`.
+            let locked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
+            assert_eq!(locked, 0);
+            role::say("holds");
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).unwrap();
+            drop(SharedMemoryConnector::create(SharedMemoryConfig::default()).unwrap());
+            role::say("opened");
+            wait_for_end();
         }
         // Joins the session it is told, and reads.
         "joiner" => {
@@ -234,6 +254,26 @@ fn what_a_worker_stores_in_its_programs_session_outlives_the_worker() {
     let result = SharedMemoryConnector::join(&from_line(session)).unwrap();
     let blob = result.get(&Key::new(key).unwrap(), Access::Auto).unwrap();
     assert_eq!(&blob.unwrap()[..], b"result");
+}
+
+#[test]
+fn a_second_copy_of_the_library_in_a_process_does_not_sweep_the_firsts() {
+    let places = Places::new();
+    let mut maker = Role::start("maker", &places.environment());
+    let told = maker.line();
+    let lock = user_directory(&places.memory).join(format!("{}.lock", session_of(&told)));
+    let mut environment = places.environment().to_vec();
+    environment.push(("LOCK", lock.to_str().unwrap()));
+    let mut second = Role::start("second_copy", &environment);
+    assert_eq!(second.line(), "holds");
+    maker.kill();
+    writeln!(second.input.as_mut().unwrap(), "go on").unwrap();
+    assert_eq!(second.line(), "opened");
+    drop(places.connector());
+    assert!(!places.is_swept(session_of(&told)));
+    second.end();
+    drop(places.connector());
+    assert!(places.is_swept(session_of(&told)));
 }
 
 #[test]

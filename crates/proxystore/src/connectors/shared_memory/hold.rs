@@ -304,6 +304,11 @@ extern "C" fn at_exit() {
     ended.into_iter().for_each(Ended::remove);
 }
 
+/// Whether this process holds the session of a lock file.
+pub(super) fn is_held_here(path: &Path) -> bool {
+    TABLE.lock().entries.iter().any(|entry| entry.path == path)
+}
+
 /// Takes the session of a lock file away if no process holds it; gives where it spilled to.
 pub(super) fn take_if_dead(
     directory: RawFd,

@@ -1,10 +1,10 @@
 //! Which sessions there are on this machine, and who holds them.
 
+use super::locks::RecordLocks;
 use super::roots::{Root, fail};
 use super::{DIR_VARIABLE, Usage, hold, origin, path_variable, sweep};
 use crate::Result;
 use std::ffi::CString;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -55,7 +55,7 @@ pub fn sessions(dir: Option<&Path>) -> Result<Vec<SessionStatus>> {
         return Ok(Vec::new());
     };
     let listed = |error| fail(error, "listing the sessions", root.path());
-    let held = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let locks = RecordLocks::read();
     let mut found = Vec::new();
     for (name, path) in sweep::locks(&root).map_err(listed)? {
         let Ok(lock) = CString::new(format!("{name}{}", sweep::LOCK_SUFFIX)) else {
@@ -64,37 +64,21 @@ pub fn sessions(dir: Option<&Path>) -> Result<Vec<SessionStatus>> {
         let Ok(usage) = hold::inspect(root.fd(), &lock, &path, Usage::of) else {
             continue; // swept meanwhile
         };
-        let Ok(file) = path.symlink_metadata() else {
-            continue;
-        };
-        let (major, minor) = (libc::major(file.dev()), libc::minor(file.dev()));
-        let mark = format!("{major:02x}:{minor:02x}:{}", file.ino());
         found.push(SessionStatus {
             dir: root.path().join(&name),
             name,
             usage,
-            holders: holders(&held, &mark),
+            holders: locks.holders(&path).into_iter().map(holder).collect(),
         });
     }
     Ok(found)
 }
 
-/// Lines are `1: POSIX  ADVISORY  READ 1234 00:1a:567 0 EOF`.
-fn holders(locks: &str, file: &str) -> Vec<Holder> {
-    let pids = locks.lines().filter_map(|line| {
-        let words: Vec<_> = line.split_ascii_whitespace().collect();
-        let (kind, pid, place) = (words.get(1)?, words.get(4)?, words.get(5)?);
-        (*kind == "POSIX" && *place == file).then(|| pid.parse::<u32>().ok())?
-    });
-    let mut pids: Vec<_> = pids.filter(|pid| *pid != 0).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids.into_iter()
-        .map(|pid| Holder {
-            pid,
-            since: began(pid),
-        })
-        .collect()
+fn holder(pid: u32) -> Holder {
+    Holder {
+        pid,
+        since: began(pid),
+    }
 }
 
 fn began(pid: u32) -> Option<SystemTime> {

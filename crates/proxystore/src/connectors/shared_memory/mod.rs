@@ -10,6 +10,7 @@ mod fork_lock;
 mod hold;
 mod limit;
 mod listing;
+mod locks;
 mod objects;
 mod opening;
 mod origin;

@@ -6,6 +6,7 @@
 //! in between leaves what the next one removes.
 
 use super::hold;
+use super::locks::RecordLocks;
 use super::origin::{boot, user};
 use super::roots::Root;
 use crate::Key;
@@ -21,12 +22,23 @@ pub(super) fn sweep(root: &Root) {
     let Ok(names) = entries(root.fd()) else {
         return;
     };
+    // A second copy of this library in the same process, in an extension module of its own, has a
+    // table of its own: its locks are this process's too, and neither conflict nor outlive a close.
+    let mut locks = None;
     let mut directories = Vec::new();
     for name in &names {
         let Ok(text) = name.to_str() else { continue };
         match text.strip_suffix(LOCK_SUFFIX) {
             Some(session) if Key::is_fresh_form(session) => {
                 let path = root.path().join(text);
+                if hold::is_held_here(&path)
+                    || locks
+                        .get_or_insert_with(RecordLocks::read)
+                        .holders(&path)
+                        .contains(&std::process::id())
+                {
+                    continue;
+                }
                 if let Ok(Some(Some(spill))) = hold::take_if_dead(root.fd(), name, &path) {
                     remove_spilled(&spill, session);
                 }
