@@ -1,4 +1,9 @@
-"""Categories of the warnings that proxystore gives."""
+"""Categories of the warnings that proxystore gives.
+
+Example:
+    >>> import warnings
+    >>> warnings.simplefilter('ignore', category=ExperimentalWarning)
+"""
 
 from __future__ import annotations
 

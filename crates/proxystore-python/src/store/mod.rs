@@ -3,27 +3,25 @@
 //! The public class (`proxystore.store.base.Store`) derives from this one and adds what is called
 //! seldom: configuration, closing, futures, ownership.
 
+mod fetch;
+mod put;
+
 use crate::cache::PyLruCache;
-use crate::codec::{self, Encoded};
 use crate::connector::{Backend, PyNativeConnector};
 use crate::factory::PyStoreFactory;
 use crate::metrics::{self, Recorder, Span};
 use crate::proxy;
-use proxystore::Access;
-use proxystore::single_flight::{Entry, SingleFlight};
+use fetch::access_of;
+pub(crate) use fetch::failed_deserializer;
+use proxystore::single_flight::SingleFlight;
+use put::{attach, cached_hash, non_proxiable};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Arc, OnceLock};
-
-/// After so many failures of others that it waited for, a get fetches for itself.
-const PATIENCE: usize = 2;
-
-/// Hashes of longer text and bytes are not cached in a proxy: computing one reads every byte.
-const LONGEST_HASHED: usize = 64 << 10;
 
 pub(crate) struct Opened {
     name: Py<PyString>,
@@ -61,117 +59,6 @@ impl PyStore {
         Some(recorder.begin(operation))
     }
 
-    /// An object as a frame: by the serializer of the call, of the store, or our own codecs.
-    pub(crate) fn encode(
-        opened: &Opened,
-        obj: &Bound<'_, PyAny>,
-        serializer: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Encoded> {
-        let py = obj.py();
-        match serializer.or(opened.serializer.as_ref().map(|own| own.bind(py))) {
-            Some(serializer) => codec::encode_foreign(&serializer.call1((obj,))?),
-            None => codec::encode(obj),
-        }
-    }
-
-    /// The object of a key, from the cache or the connector.
-    pub(crate) fn fetch<'py>(
-        &self,
-        key: &Bound<'py, PyAny>,
-        deserializer: Option<&Bound<'py, PyAny>>,
-        access: Access,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut span = self.measure("store.get");
-        let found = self.fetch_measured(key, deserializer, access, &mut span)?;
-        metrics::end(span, key)?;
-        Ok(found)
-    }
-
-    fn fetch_measured<'py>(
-        &self,
-        key: &Bound<'py, PyAny>,
-        deserializer: Option<&Bound<'py, PyAny>>,
-        access: Access,
-        span: &mut Option<Span<'_>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = key.py();
-        let opened = self.opened()?;
-        let hit = opened.cache.get().lookup(py, key)?;
-        if let Some(span) = span {
-            span.hit(hit.is_some());
-        }
-        if hit.is_some() {
-            return Ok(hit);
-        }
-        // A view takes no writes: it is its caller's alone, like what was asked for on purpose.
-        if access == Access::View {
-            return Self::load(opened, key, deserializer, access, span);
-        }
-        // A key that is not one text is not shared: such connectors are rare.
-        let Some(name) = flight_name(key) else {
-            return Self::load(opened, key, deserializer, access, span);
-        };
-        for _ in 0..PATIENCE {
-            match opened.flights.enter(&name) {
-                Entry::Lead(lead) => {
-                    let found = Self::load(opened, key, deserializer, access, span)?;
-                    if let Some(obj) = &found {
-                        lead.complete(Arc::new(obj.clone().unbind()));
-                    }
-                    return Ok(found);
-                }
-                Entry::Alone => break,
-                Entry::Wait(wait) => {
-                    // The leader needs the GIL to decode: wait without it, and look for Ctrl-C.
-                    let landed =
-                        py.detach(|| wait.wait(|| Python::attach(|py| py.check_signals())))?;
-                    if let Some(obj) = landed {
-                        return Ok(Some(obj.bind(py).clone()));
-                    }
-                }
-            }
-        }
-        Self::load(opened, key, deserializer, access, span)
-    }
-
-    /// Gets and decodes, and fills the cache.
-    fn load<'py>(
-        opened: &Opened,
-        key: &Bound<'py, PyAny>,
-        deserializer: Option<&Bound<'py, PyAny>>,
-        access: Access,
-        span: &mut Option<Span<'_>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = key.py();
-        let found = opened.backend.get(py, key, access)?;
-        metrics::part(span, "connector");
-        let Some(blob) = found else {
-            return Ok(None);
-        };
-        let size = blob.len();
-        if let Some(span) = span {
-            span.size(size);
-        }
-        let obj = match deserializer.or(opened.deserializer.as_ref().map(|own| own.bind(py))) {
-            Some(deserializer) => {
-                let bytes = codec::bytes_for_deserializer(py, &blob)?;
-                drop(blob);
-                deserializer
-                    .call1((bytes,))
-                    .map_err(|cause| failed_deserializer(py, cause))?
-            }
-            None if access == Access::View => {
-                let obj = codec::decode_view(py, &blob)?;
-                metrics::part(span, "deserialize");
-                return Ok(Some(obj));
-            }
-            None => codec::decode(py, &blob)?,
-        };
-        metrics::part(span, "deserialize");
-        opened.cache.get().insert(key, &obj, size)?;
-        Ok(Some(obj))
-    }
-
     fn recipe(slf: &Bound<'_, Self>) -> PyResult<Py<PyTuple>> {
         let py = slf.py();
         let opened = slf.get().opened()?;
@@ -192,30 +79,6 @@ impl PyStore {
         metrics::part(&mut span, "connector");
         opened.cache.get().remove(key)?;
         metrics::end(span, key)
-    }
-
-    fn put_object<'py>(
-        slf: &Bound<'py, Self>,
-        obj: &Bound<'py, PyAny>,
-        lifetime: Option<&Bound<'py, PyAny>>,
-        serializer: Option<&Bound<'py, PyAny>>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let opened = slf.get().opened()?;
-        let mut span = slf.get().measure("store.put");
-        let encoded = Self::encode(opened, obj, serializer)?;
-        metrics::part(&mut span, "serialize");
-        let key = opened.backend.put(py, &encoded, kwargs)?;
-        if let Some(mut span) = span {
-            span.part("connector");
-            span.size(encoded.total_len(py));
-            span.end(&key)?;
-        }
-        if let Some(lifetime) = lifetime {
-            attach(lifetime, &key, slf)?;
-        }
-        Ok(key)
     }
 }
 
@@ -628,87 +491,4 @@ impl PyStore {
         }
         Ok(())
     }
-}
-
-/// What stands for a key while it is fetched.
-fn flight_name(key: &Bound<'_, PyAny>) -> Option<String> {
-    let fields = key.cast::<PyTuple>().ok()?;
-    let name = fields.get_item(0).ok()?;
-    let name = name.cast::<PyString>().ok()?;
-    (fields.len() == 1).then(|| name.to_string_lossy().into_owned())
-}
-
-/// Hands a key over to a lifetime.
-fn attach(
-    lifetime: &Bound<'_, PyAny>,
-    key: &Bound<'_, PyAny>,
-    store: &Bound<'_, PyStore>,
-) -> PyResult<()> {
-    let py = key.py();
-    let kwargs = PyDict::new(py);
-    kwargs.set_item(intern!(py, "store"), store)?;
-    lifetime
-        .call_method(intern!(py, "add_key"), (key,), Some(&kwargs))
-        .map(drop)
-}
-
-/// What `hash` of an unresolved proxy will answer: a number, or the error for an unhashable
-/// target; None where computing it would read megabytes.
-fn cached_hash<'py>(target: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let py = target.py();
-    let is_text =
-        target.is_exact_instance_of::<PyBytes>() || target.is_exact_instance_of::<PyString>();
-    if is_text && target.len()? > LONGEST_HASHED {
-        return Ok(None);
-    }
-    match target.hash() {
-        Ok(hash) => Ok(Some(hash.into_pyobject(py)?.into_any())),
-        Err(error) if error.is_instance_of::<PyTypeError>(py) => {
-            Ok(Some(error.into_value(py).into_bound(py).into_any()))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn access_of(name: Option<&str>) -> PyResult<Access> {
-    match name {
-        None | Some("auto") => Ok(Access::Auto),
-        Some("copy") => Ok(Access::Copy),
-        Some("cow") => Ok(Access::Cow),
-        Some("view") => Ok(Access::View),
-        Some(other) => Err(PyValueError::new_err(format!(
-            "access={other:?} is not known: use 'auto', 'copy', 'cow' or 'view'"
-        ))),
-    }
-}
-
-fn non_proxiable(obj: &Bound<'_, PyAny>) -> PyErr {
-    let py = obj.py();
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let raise = || -> PyResult<PyErr> {
-        let class = CLASS.import(py, "proxystore.store.exceptions", "NonProxiableTypeError")?;
-        let message = format!(
-            "{} cannot be proxied: `is` and truth tests on it would be wrong. \
-             Pass it as it is, or use skip_nonproxiable=True to get it back unchanged.",
-            obj.repr()?
-        );
-        Ok(PyErr::from_value(class.call1((message,))?))
-    };
-    raise().unwrap_or_else(|failure| failure)
-}
-
-pub(crate) fn failed_deserializer(py: Python<'_>, cause: PyErr) -> PyErr {
-    if !cause.is_instance_of::<pyo3::exceptions::PyException>(py) {
-        return cause; // KeyboardInterrupt and its like
-    }
-    let raise = || -> PyResult<PyErr> {
-        let class = py
-            .import("proxystore.exceptions")?
-            .getattr("SerializationError")?;
-        let message = format!("The deserializer of this object failed: {cause}");
-        let error = class.call1((message,))?;
-        error.setattr("__cause__", cause.clone_ref(py).into_value(py))?;
-        Ok(PyErr::from_value(error))
-    };
-    raise().unwrap_or_else(|failure| failure)
 }
