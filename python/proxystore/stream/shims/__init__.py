@@ -10,5 +10,17 @@
 | `kafka` | Kafka | yes, and after | every consumer, or one of each group |
 
 Their client packages are installed by extras of this distribution:
-`pip install 'proxystore[redis]'`, `[zmq]`, `[kafka]`.
+`pip install 'proxystore[redis]'`, `[zmq]`, `[kafka]`. A broker that is not
+here needs two small classes, see `proxystore.stream.protocols`.
+
+Example:
+    >>> from proxystore.stream.protocols import MessagePublisher
+    >>> class Recorder:
+    ...     def __init__(self):
+    ...         self.messages = []
+    ...     def send_message(self, topic, message):
+    ...         self.messages.append((topic, message))
+    ...     def close(self): ...
+    >>> isinstance(Recorder(), MessagePublisher)
+    True
 """

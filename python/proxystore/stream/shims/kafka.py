@@ -7,12 +7,14 @@ Kafka keeps the order of messages within a partition only. Where the end of a
 stream is to come last, use a topic of one partition, or have the producer use
 one: `'partitioner': 'consistent'` in its configuration.
 
-Example:
-    >>> import confluent_kafka  # doctest: +SKIP
-    >>> publisher = KafkaPublisher(
-    ...     confluent_kafka.Producer({'bootstrap.servers': 'localhost:9092'})
-    ... )  # doctest: +SKIP
-    >>> publisher.send_message('topic', b'hello')  # doctest: +SKIP
+Example, with the brokers that the client itself plays for tests:
+    >>> import confluent_kafka
+    >>> client = confluent_kafka.Producer(
+    ...     {'test.mock.num.brokers': 1, 'log_level': 0}
+    ... )
+    >>> publisher = KafkaPublisher(client)
+    >>> publisher.send_message('topic', b'hello')
+    >>> publisher.close()  # returns once it is delivered
 """
 
 from __future__ import annotations

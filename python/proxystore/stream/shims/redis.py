@@ -5,6 +5,15 @@ a queue keeps it until one consumer takes it. See
 `proxystore.stream.shims.redis_streams` for messages that stay.
 
 The package `redis` is needed: `pip install 'proxystore[redis]'`.
+
+Example:
+    >>> publisher = RedisQueuePublisher('localhost', 6379)
+    >>> publisher.send_message('queue-example', b'hello')
+    >>> subscriber = RedisQueueSubscriber('localhost', 6379, 'queue-example')
+    >>> subscriber.next_message()
+    b'hello'
+    >>> subscriber.close()
+    >>> publisher.close()
 """
 
 from __future__ import annotations

@@ -10,13 +10,15 @@ Send with `evict=False` if an object is to be resolved more than once.
 The package `redis` is needed: `pip install 'proxystore[redis]'`.
 
 Example:
-    >>> publisher = RedisStreamPublisher('localhost', 6379)  # doctest: +SKIP
-    >>> publisher.send_message('topic', b'hello')  # doctest: +SKIP
-    >>> with_group = RedisStreamSubscriber(
-    ...     'localhost', 6379, 'topic', group='workers', name='worker-1'
-    ... )  # doctest: +SKIP
-    >>> with_group.next_message()  # doctest: +SKIP
+    >>> publisher = RedisStreamPublisher('localhost', 6379)
+    >>> publisher.send_message('stream-example', b'hello')
+    >>> worker = RedisStreamSubscriber(
+    ...     'localhost', 6379, 'stream-example', group='workers', name='worker-1'
+    ... )
+    >>> worker.next_message()
     b'hello'
+    >>> worker.close()  # finishes the message
+    >>> publisher.close()
 """
 
 from __future__ import annotations

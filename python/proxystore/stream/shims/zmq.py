@@ -4,6 +4,16 @@ The publisher binds, the subscribers connect. A message reaches those who are
 connected when it is sent: `wait_for_subscribers` waits for them.
 
 The package `pyzmq` is needed: `pip install 'proxystore[zmq]'`.
+
+Example:
+    >>> publisher = ZeroMQPublisher('127.0.0.1', 25571)
+    >>> subscriber = ZeroMQSubscriber('127.0.0.1', 25571, topic='topic')
+    >>> publisher.wait_for_subscribers(1)
+    >>> publisher.send_message('topic', b'hello')
+    >>> subscriber.next_message()
+    b'hello'
+    >>> subscriber.close()
+    >>> publisher.close()
 """
 
 from __future__ import annotations
