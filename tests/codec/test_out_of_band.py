@@ -81,6 +81,7 @@ TYPES: dict[str, tuple[Any, str, int, int]] = {
     'float16 array': ((F8 % 9).astype('f2'), 'ndarray', 2 * N, 64),
     'longdouble array': (F8.astype('g'), 'pickle', 16 * N, 500),
     'structured array': (np.zeros(N, 'i4,f8'), 'pickle', 12 * N, 500),
+    'strided structured array': (np.zeros(2 * N, 'i4,f8')[::2], 'pickle', 12 * N, 500),
     'record array': (np.zeros(N, 'i4,f8').view(np.recarray), 'pickle', 12 * N, 600),
     'masked array': (np.ma.masked_array(F8, F8 % 2 == 0), 'pickle', 9 * N, 500),
     'memory-mapped array': (memmap(), 'pickle', 8 * N, 500),

@@ -42,6 +42,30 @@ def rebuild_masked(
     return array
 
 
+def reduce_elements(array: Any) -> Any:
+    """Elements of some other kind (structures, extended floats) as bytes.
+
+    numpy would copy those of an array with gaps, and bring a read-only array
+    back read-only.
+    """
+    kind = array.dtype
+    if kind.hasobject or array.size == 0 or kind.itemsize == 0:
+        return NotImplemented
+    fortran_order = array.flags.f_contiguous and not array.flags.c_contiguous
+    elements = array.T if fortran_order else np.ascontiguousarray(array)
+    return rebuild_elements, (
+        kind,
+        array.shape,
+        'F' if fortran_order else 'C',
+        elements.reshape(-1).view(np.uint8),
+    )
+
+
+def rebuild_elements(kind: Any, shape: Any, order: Any, elements: Any) -> Any:
+    """The array over its elements."""
+    return elements.view(kind).reshape(shape, order=order)
+
+
 def reduce_subclass(array: Any) -> Any:
     """The array itself, which lies out of band, and its class."""
     return rebuild_subclass, (array.view(np.ndarray), type(array))

@@ -101,7 +101,9 @@ pub(super) fn reduce_object<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
         if let Some(reduced) = ndarray::reduce(obj)? {
             return Ok(reduced);
         }
-        return Ok(not_implemented(py));
+        return py
+            .import(pyo3::intern!(py, "proxystore._reducers.arrays"))?
+            .call_method1(pyo3::intern!(py, "reduce_elements"), (obj,));
     }
     let known = known(py)?;
     let reducer = match known.reducers.bind(py).get_item(&class)? {
