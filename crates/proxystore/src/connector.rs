@@ -112,6 +112,20 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     /// As [`evict`](Connector::evict).
     fn evict_batch(&self, keys: &[Key]) -> Result<()>;
 
+    /// The keys of all objects here, in no order, for a person who looks. What is put or evicted
+    /// meanwhile may be in it or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the connector cannot tell, and
+    /// if the place cannot be reached.
+    fn keys(&self) -> Result<Vec<Key>> {
+        Err(crate::Error::new(
+            crate::ErrorKind::Unsupported,
+            "this connector cannot list its objects",
+        )
+        .with_connector(self.kind()))
+    }
+
     /// Lets go of what is open. With `clear`, removes every object of ours first.
     ///
     /// # Errors

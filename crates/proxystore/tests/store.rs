@@ -48,6 +48,26 @@ fn what_is_put_is_got() {
 }
 
 #[test]
+fn every_connector_lists_its_keys() {
+    let server = RedisServer::start(&[]);
+    let (_, file) = folder("listing");
+    let redis = format!("redis://127.0.0.1:{}", server.port());
+    for url in ["memory://", file.as_str(), redis.as_str(), "shm://"] {
+        let store = Store::open("listing", url).unwrap();
+        let mut keys: Vec<_> = (0..2500)
+            .map(|number| store.put(&number).unwrap())
+            .collect();
+        keys.push(store.put(&vec![1_u8; 600 << 10]).unwrap());
+        store.evict(&keys.remove(7)).unwrap();
+        let mut listed = store.connector().keys().unwrap();
+        listed.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(listed, keys, "{url}");
+        store.close(true).unwrap();
+    }
+}
+
+#[test]
 fn a_view_outlives_its_object() {
     let (_, url) = folder("view");
     let store = Store::open("view", &url).unwrap();

@@ -24,11 +24,13 @@ from proxystore.proxy import Proxy
 from proxystore.proxy import get_factory
 from proxystore.proxy import is_resolved
 from proxystore.store.exceptions import ProxyStoreFactoryError
+from proxystore.store.reference import get_reference
+from proxystore.store.reference import proxy_from_reference
 
 if TYPE_CHECKING:
     from proxystore.store.types import ConnectorKeyT
 
-__all__ = ['T', 'get_key', 'resolve_async']
+__all__ = ['T', 'get_key', 'get_reference', 'proxy_from_reference', 'resolve_async']
 
 T = TypeVar('T')
 

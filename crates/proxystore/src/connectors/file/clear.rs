@@ -28,6 +28,27 @@ impl Directory {
         Ok(bytes)
     }
 
+    /// The keys of our objects.
+    pub(crate) fn keys(&self) -> Result<Vec<Key>> {
+        let fd = self.fd();
+        let found = || {
+            let mut keys = Vec::new();
+            for entry in entries(fd)? {
+                let key = entry.to_str().ok().and_then(|name| Key::new(name).ok());
+                let Some(key) = key.filter(|key| !key.as_str().starts_with(RESERVED_PREFIX)) else {
+                    continue;
+                };
+                let found = system::absent_is(system::stat_at(fd, &entry).map(Some), None)?;
+                if found.is_some_and(|found| is_ours(fd, &entry, &found)) {
+                    keys.push(key);
+                }
+            }
+            Ok(keys)
+        };
+        system::absent_is(found(), Vec::new())
+            .map_err(|error| failure(self.kind(), error, "listing the objects", self.path()))
+    }
+
     fn remove_where(&self, chosen: impl Fn(RawFd, &CStr, &libc::stat) -> bool) -> Result<u64> {
         let fd = self.fd();
         let removed = || {

@@ -218,6 +218,10 @@ impl Connector for FileConnector {
         result
     }
 
+    fn keys(&self) -> Result<Vec<Key>> {
+        self.directory.keys()
+    }
+
     /// With `clear`, removes our objects and the directory if it is then empty. After it nothing
     /// more is stored; what is still there can be read and evicted.
     fn close(&self, clear: bool) -> Result<()> {

@@ -160,6 +160,10 @@ impl Connector for MemoryConnector {
         keys.iter().try_for_each(|key| self.evict(key))
     }
 
+    fn keys(&self) -> Result<Vec<Key>> {
+        Ok(self.objects.lock().keys().cloned().collect())
+    }
+
     fn close(&self, clear: bool) -> Result<()> {
         if clear {
             let gone = std::mem::take(&mut *self.objects.lock());

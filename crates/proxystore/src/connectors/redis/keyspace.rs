@@ -288,6 +288,33 @@ impl Keyspace {
 
     /// Removes every key of the namespace.
     pub(super) fn clear(&self, connection: &mut Connection) -> Result<(), Failure> {
+        self.scan(connection, |connection, found| unlink(connection, &found))
+    }
+
+    /// The keys of the namespace's objects.
+    pub(super) fn keys(&self, connection: &mut Connection) -> Result<Vec<Key>, Failure> {
+        let mut keys = Vec::new();
+        self.scan(connection, |_, found| {
+            // Chunks have a `/` in their names, which no key has.
+            let ours = found.iter().filter_map(|name| {
+                let name = name.strip_prefix(self.prefix.as_bytes())?;
+                Key::new(std::str::from_utf8(name).ok()?).ok()
+            });
+            keys.extend(ours);
+            Ok(())
+        })?;
+        // The server may name one more than once.
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// Shows all names of the namespace, some at a time.
+    fn scan(
+        &self,
+        connection: &mut Connection,
+        mut see: impl FnMut(&mut Connection, Vec<Vec<u8>>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let pattern = [&glob_escaped(self.prefix.as_bytes())[..], b"*"].concat();
         let mut cursor = b"0".to_vec();
         loop {
@@ -304,7 +331,7 @@ impl Keyspace {
             for _ in 0..connection.array()? {
                 found.extend(connection.bulk()?.map(|name| name.to_vec()));
             }
-            unlink(connection, &found)?;
+            see(connection, found)?;
             if cursor == b"0" {
                 return Ok(());
             }

@@ -206,6 +206,10 @@ impl Connector for RedisConnector {
         self.call(|connection| self.keyspace.remove(connection, &names))
     }
 
+    fn keys(&self) -> Result<Vec<Key>> {
+        self.call(|connection| self.keyspace.keys(connection))
+    }
+
     fn close(&self, clear: bool) -> Result<()> {
         self.closed.store(true, Ordering::Relaxed);
         let cleared = if clear {

@@ -234,6 +234,10 @@ impl Connector for SharedMemoryConnector {
         result
     }
 
+    fn keys(&self) -> Result<Vec<Key>> {
+        self.stored_keys()
+    }
+
     /// With `clear`, removes the objects of this place, not those that others keep in the same
     /// session. After it nothing more is stored.
     fn close(&self, clear: bool) -> Result<()> {

@@ -148,6 +148,17 @@ impl SharedMemoryConnector {
     }
 
     /// The name of this session's directory where it spills to.
+    /// In memory and on the disk.
+    pub(super) fn stored_keys(&self) -> Result<Vec<Key>> {
+        let mut keys = self.memory.keys()?;
+        if let Some(spill) = self.spill_to_read()? {
+            keys.extend(spill.keys()?);
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
     fn spill_name(&self) -> String {
         format!("{}.{}", self.session.name, self.origin.mark())
     }

@@ -1,0 +1,68 @@
+//! Showing that something goes on, on terminals and for large transfers.
+
+use crate::Failure;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Read, Write};
+
+/// Smaller transfers are over before a bar could be seen.
+const LARGE: u64 = 16 << 20;
+/// How much is read or written between two updates.
+const PIECE: usize = 4 << 20;
+
+/// A bar over a known length, or a count if there is none.
+fn bar(doing: &'static str, len: Option<u64>) -> ProgressBar {
+    let wanted = std::io::stderr().is_terminal() && len.is_none_or(|len| len >= LARGE);
+    let target = if wanted {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let template = match len {
+        Some(_) => {
+            "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
+        }
+        None => "{spinner} {msg} {decimal_bytes} {decimal_bytes_per_sec}",
+    };
+    let bar = ProgressBar::with_draw_target(len, target).with_message(doing);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Everything that a reader gives.
+pub(crate) fn read_all(mut reader: impl Read, len: Option<u64>) -> Result<Vec<u8>, Failure> {
+    let bar = bar("reading", len);
+    let mut bytes = Vec::with_capacity(usize::try_from(len.unwrap_or(0))?);
+    loop {
+        let got = reader.by_ref().take(PIECE as u64).read_to_end(&mut bytes)?;
+        bar.inc(got as u64);
+        if got == 0 {
+            bar.finish_and_clear();
+            return Ok(bytes);
+        }
+    }
+}
+
+/// Writes everything.
+pub(crate) fn write_all(mut writer: impl Write, bytes: &[u8]) -> Result<(), Failure> {
+    let bar = bar("writing", Some(bytes.len() as u64));
+    for piece in bytes.chunks(PIECE) {
+        writer.write_all(piece)?;
+        bar.inc(piece.len() as u64);
+    }
+    writer.flush()?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Runs one call that cannot be looked into, with a sign of life.
+pub(crate) fn during<R>(doing: &'static str, len: u64, call: impl FnOnce() -> R) -> R {
+    let bar = bar(doing, (len >= LARGE).then_some(len).and(None));
+    if len >= LARGE {
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    }
+    let result = call();
+    bar.finish_and_clear();
+    result
+}

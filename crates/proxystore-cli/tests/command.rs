@@ -1,0 +1,213 @@
+//! The program as a process.
+
+#![allow(clippy::unwrap_used)] // a test may
+
+use proxystore::codec::AnyArray;
+use proxystore::codec::tree::MessagePack;
+use proxystore::{Reference, Store};
+use proxystore_testkit::RedisServer;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn run_with(input: &[u8], arguments: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_proxystore"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// What a run that succeeds prints.
+fn said(input: &[u8], arguments: &[&str]) -> Vec<u8> {
+    let output = run_with(input, arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    output.stdout
+}
+
+fn line(input: &[u8], arguments: &[&str]) -> String {
+    let text = String::from_utf8(said(input, arguments)).unwrap();
+    text.trim_end().to_owned()
+}
+
+/// What a run that fails complains about.
+fn complaint(arguments: &[&str]) -> String {
+    let output = run_with(b"", arguments);
+    assert!(!output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn folder(name: &str) -> (std::path::PathBuf, String) {
+    let path = std::env::temp_dir().join(format!("proxystore-cli-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    let url = format!("file://{}/store", path.display());
+    (path, url)
+}
+
+#[test]
+fn put_ls_stat_get_rm() {
+    let server = RedisServer::start(&[]);
+    let (dir, file) = folder("verbs");
+    let redis = format!("redis://127.0.0.1:{}", server.port());
+    for url in [file.as_str(), redis.as_str()] {
+        let key = line(b"some \x00 bytes", &["store", "put", url]);
+        assert_eq!(line(b"", &["store", "ls", url]), key);
+        assert_eq!(said(b"", &["store", "get", url, &key]), b"some \x00 bytes");
+        let stat = line(b"", &["store", "stat", url, &key]);
+        assert!(stat.contains("Bytes") && stat.contains(&key), "{stat}");
+        let stat = line(b"", &["--json", "store", "stat", url]);
+        let stat: serde_json::Value = serde_json::from_str(&stat).unwrap();
+        assert_eq!(stat["objects"], 1);
+        assert_eq!(line(b"", &["store", "rm", url, &key]), "");
+        assert_eq!(line(b"", &["store", "ls", url]), "");
+        assert!(complaint(&["store", "get", url, &key]).contains(&key));
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn references_are_understood() {
+    let (dir, url) = folder("references");
+    let text = line(
+        "zwölf".as_bytes(),
+        &[
+            "store",
+            "put",
+            &url,
+            "--as",
+            "text",
+            "--reference",
+            "--name",
+            "from the shell",
+        ],
+    );
+    let reference: Reference = text.parse().unwrap();
+    let store = Store::of_reference(&reference).unwrap();
+    assert_eq!(store.name(), "from the shell");
+    assert_eq!(
+        store.get::<String>(reference.key()).unwrap().unwrap(),
+        "zwölf"
+    );
+    assert_eq!(line(b"", &["store", "get", &text]), "zwölf");
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn trees_are_json() {
+    let (dir, url) = folder("trees");
+    let input = br#"{"a": [1, 2.5, null, true], "b": "text"}"#;
+    let key = line(input, &["store", "put", &url, "--as", "json"]);
+    let output = said(b"", &["store", "get", &url, &key]);
+    let read: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(
+        read,
+        serde_json::from_slice::<serde_json::Value>(input).unwrap()
+    );
+    let store = Store::open("trees", &url).unwrap();
+    let key = store.put(&MessagePack(((1, 2), f64::NAN))).unwrap();
+    let output = line(b"", &["store", "get", &url, key.as_str()]);
+    assert!(output.contains("NaN"), "{output}");
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn frames_are_inspected() {
+    let (dir, url) = folder("frames");
+    let store = Store::open("frames", &url).unwrap();
+    let array = AnyArray::from_slice(&[2, 3], &[1.0_f32; 6]).unwrap();
+    let key = store.put(&array).unwrap();
+    let path = dir.join("frame");
+    let name = path.to_str().unwrap();
+    said(
+        b"",
+        &[
+            "store",
+            "get",
+            &url,
+            key.as_str(),
+            "--frame",
+            "--output",
+            name,
+        ],
+    );
+    let text = line(b"", &["frame", "inspect", name]);
+    for part in ["Ndarray", "shape [2, 3]", "sound", "24 bytes"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let output = said(b"", &["frame", "inspect", name, "--json"]);
+    let read: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(read["array"]["shape"], serde_json::json!([2, 3]));
+
+    let frame = std::fs::read(&path).unwrap();
+    let again = line(&frame, &["store", "put", &url, "--as", "frame"]);
+    assert_ne!(again, key.as_str());
+    std::fs::write(&path, &frame[..frame.len() - 1]).unwrap();
+    assert!(complaint(&["frame", "inspect", name]).contains("truncated"));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn mistakes_are_explained() {
+    assert!(complaint(&["store", "put", "memory://"]).contains("ends with this command"));
+    assert!(complaint(&["store", "ls", "redsi://x"]).contains("did you mean `redis://`?"));
+    assert!(complaint(&["store", "get", "file:///tmp"]).contains("reference"));
+    assert!(complaint(&["frame", "inspect", "/nowhere"]).contains("/nowhere"));
+    assert!(complaint(&["store", "put", "file:///tmp/x", "/nowhere"]).contains("/nowhere"));
+    assert_eq!(run_with(b"", &["store", "pot"]).status.code(), Some(2));
+}
+
+#[test]
+fn who_holds_shared_memory() {
+    let store = Store::open("held", "shm://").unwrap();
+    let key = store.put(&vec![1_u8; 1 << 20]).unwrap();
+    let text = line(b"", &["store", "ls"]);
+    assert!(text.contains(&std::process::id().to_string()), "{text}");
+    assert!(store.exists(&key).unwrap(), "looking changes nothing");
+    let output = said(b"", &["store", "ls", "--json"]);
+    let read: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert!(
+        read["sessions"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty())
+    );
+    store.close(true).unwrap();
+}
+
+#[test]
+fn the_doctor_looks() {
+    let server = RedisServer::start(&[]);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let text = line(b"", &["doctor", &url]);
+    for part in ["kernel", "shared memory store", "redis"] {
+        assert!(text.contains(part), "{text}");
+    }
+    drop(server);
+    assert!(complaint(&["doctor", &url]).contains("failed"));
+}
+
+#[test]
+fn a_quick_bench() {
+    let output = said(b"", &["bench", "memory://", "--sizes", "1kB", "--json"]);
+    let read: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(read["figures"][0]["bytes"], 1000);
+    assert!(
+        read["figures"][0]["put_ns"]
+            .as_u64()
+            .is_some_and(|time| time > 0)
+    );
+}
+
+#[test]
+fn shells_are_completed() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            line(b"", &["completions", shell]).contains("inspect"),
+            "{shell}"
+        );
+    }
+    assert!(line(b"", &["--version"]).starts_with("proxystore "));
+}

@@ -1,0 +1,108 @@
+//! A program that shares a store with Python ones: puts sample values, gets what others put, by
+//! references. The tests in `tests/both_ways` run it beside Python.
+//!
+//! ```text
+//! both_ways put URL            prints a line `name reference` for each sample
+//! both_ways get                reads such lines, and says what each holds
+//! ```
+
+use proxystore::codec::tree::{MessagePack, Value};
+use proxystore::codec::{AnyArray, Decode, Object};
+use proxystore::frame::Codec;
+use proxystore::{ErrorKind, Key, Proxy, Reference, Result, Store};
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["put", url] => put(&Store::open("both ways, from Rust", url)?),
+        ["get"] => std::io::stdin()
+            .lock()
+            .lines()
+            .map_while(std::result::Result::ok)
+            .try_for_each(|line| get(&line)),
+        _ => {
+            eprintln!("usage: both_ways put URL | both_ways get");
+            std::process::exit(2);
+        }
+    }
+}
+
+fn put(store: &Store) -> Result<()> {
+    let show = |name: &str, key: &Key| -> Result<()> {
+        show(&format!("{name} {}", store.reference(key)?.to_text()));
+        Ok(())
+    };
+    show("bytes", &store.put(&b"\x00bytes\xff"[..])?)?;
+    show("large-bytes", &store.put(&vec![7_u8; 3_000_000])?)?;
+    show("str", &store.put("zwölf ☃ 𝄞")?)?;
+    show("int", &store.put(&-42_i64)?)?;
+    show("big-int", &store.put(&u128::MAX)?)?;
+    show("float", &store.put(&0.1_f64)?)?;
+    show(
+        "list",
+        &store.put(&MessagePack((1..=3).collect::<Vec<i32>>()))?,
+    )?;
+    show("tuple", &store.put(&MessagePack((1, "two", 3.0)))?)?;
+    let map = BTreeMap::from([("a", vec![Some(1), None]), ("b", vec![])]);
+    show("map", &store.put(&MessagePack(map))?)?;
+    let pairs = BTreeMap::from([((1, 2), "x"), ((3, 4), "y")]);
+    show("tuple-keys", &store.put(&MessagePack(pairs))?)?;
+    let elements: Vec<f64> = (0..6).map(f64::from).collect();
+    show(
+        "array",
+        &store.put(&AnyArray::from_slice(&[2, 3], &elements)?)?,
+    )?;
+    let flags = AnyArray::from_slice(&[3], &[true, false, true])?;
+    show("flags", &store.put(&flags)?)
+}
+
+/// Says what an object holds, so that its maker can compare.
+fn get(line: &str) -> Result<()> {
+    let (name, reference) = line.split_once(' ').unwrap_or((line, ""));
+    let reference: Reference = reference.parse()?;
+    let proxy: Proxy<Object> = Proxy::of_reference(reference);
+    let held = match proxy.resolve()?.codec() {
+        Codec::Bytes => {
+            let bytes: Vec<u8> = read(&proxy)?;
+            format!("bytes {} {}", bytes.len(), sum(&bytes))
+        }
+        Codec::Str => format!("str {}", read::<String>(&proxy)?),
+        Codec::Ndarray => {
+            let array: AnyArray = read(&proxy)?;
+            let description = array.description();
+            format!(
+                "array {:?}{} {:?} {} {}",
+                description.kind,
+                8 * description.item_size,
+                array.shape(),
+                sum(array.memory()),
+                proxy.store()?.put(&array)?, // put again, an array is what it was
+            )
+        }
+        Codec::MessagePack => {
+            let value: Value = read(&proxy)?;
+            format!("tree {value:?} {}", proxy.store()?.put(&value)?)
+        }
+        _ => match read::<Value>(&proxy) {
+            Err(error) if error.kind() == ErrorKind::WrongType => format!("error {error}"),
+            other => format!("unexpected {other:?}"),
+        },
+    };
+    show(&format!("{name} {held}"));
+    Ok(())
+}
+
+fn read<T: Decode>(proxy: &Proxy<Object>) -> Result<T> {
+    Ok(proxy.store()?.get(proxy.key())?.expect("resolved before"))
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte)).sum()
+}
+
+#[allow(clippy::print_stdout)] // its output is what it is for
+fn show(line: &str) {
+    println!("{line}");
+}
