@@ -41,6 +41,7 @@ mod _core {
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        super::door::register();
         super::proxy::register(m)?;
         super::codec::register(m)?;
         m.add("_registry", super::factory::registry(m.py()))

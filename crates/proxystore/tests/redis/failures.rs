@@ -52,6 +52,54 @@ fn a_server_that_is_not_there_is_named_with_advice() {
     );
 }
 
+/// Answers each connection once, with these bytes.
+fn answering(words: &'static [u8]) -> (u16, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1000]);
+        let _ = stream.write_all(words);
+        let _ = stream.read(&mut [0; 1]); // until the other side has had enough
+    });
+    (port, server)
+}
+
+#[test]
+fn odd_answers_are_errors_and_no_panic() {
+    let key = Key::fresh();
+    let odd: [&[u8]; 8] = [
+        b"$9223372036854775807\r\nx",
+        b"$-7\r\n",
+        b"$3\r\nabcd\r\n",
+        b":1\r\n",
+        b"*0\r\n",
+        b"*9223372036854775807\r\n$-1\r\n",
+        b"+OK\r\n+OK\r\n",
+        b"\r\n",
+    ];
+    for words in odd {
+        for batch in [false, true] {
+            let (port, server) = answering(words);
+            let config = RedisConfig {
+                port,
+                timeout: Duration::from_millis(300),
+                ..RedisConfig::default()
+            };
+            let connector = RedisConnector::new(config).unwrap();
+            let failed = if batch {
+                let keys = [key.clone(), key.clone()];
+                connector.get_batch(&keys, Access::Auto).is_err()
+            } else {
+                connector.get(&key, Access::Auto).is_err()
+            };
+            assert!(failed, "{:?}", String::from_utf8_lossy(words));
+            connector.close(false).unwrap();
+            server.join().unwrap();
+        }
+    }
+}
+
 /// A listener that never answers, as a machine behind a firewall.
 fn silent() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()

@@ -97,6 +97,10 @@ impl Client {
                 let message = format!("the connection to {place} broke");
                 Error::new(ErrorKind::Unreachable, message).with_source(error)
             }
+            Failure::NoMemory(len) => Error::new(
+                ErrorKind::TooLarge,
+                format!("an object of {len} bytes does not fit into this process's memory"),
+            ),
             Failure::Protocol(what) => Error::new(ErrorKind::Io, format!("{place}: {what}")),
             Failure::Server(words) => {
                 let (kind, advice) = meaning(&words);

@@ -16,6 +16,9 @@ const AHEAD: usize = 16 << 10;
 /// A line of a reply is shorter than this.
 const LONGEST_LINE: usize = 8 << 10;
 
+/// How often a waiting call asks whether the program wants it to end.
+const SLICE: Duration = Duration::from_millis(500);
+
 /// What went wrong in a call.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -25,6 +28,8 @@ pub(super) enum Failure {
     Server(String),
     /// What came is not what was asked for.
     Protocol(String),
+    /// This process has no memory for a value of so many bytes.
+    NoMemory(usize),
 }
 
 impl From<io::Error> for Failure {
@@ -45,7 +50,14 @@ pub(super) struct Connection {
     sound: bool,
 }
 
-enum Stream {
+struct Stream {
+    socket: Socket,
+    /// How long one call of the system waits, and how long all of them without a byte between.
+    slice: Duration,
+    limit: Duration,
+}
+
+enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -107,11 +119,8 @@ impl Connection {
         let mut slices = commands.slices();
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
-            let sent = match send_vectored(self.stream.as_raw_fd(), rest) {
-                Ok(sent) => sent,
-                Err(error) if goes_on_after(&error) => continue,
-                Err(error) => return Err(self.broken(error)),
-            };
+            let sent = self.stream.send(rest);
+            let sent = sent.map_err(|error| self.broken(error))?;
             IoSlice::advance_slices(&mut rest, sent);
         }
         Ok(())
@@ -119,7 +128,10 @@ impl Connection {
 
     /// Reads the first line of a reply. What the server refuses is a failure.
     pub(super) fn head(&mut self) -> Result<Head, Failure> {
-        self.owed -= 1;
+        self.owed = match self.owed.checked_sub(1) {
+            Some(owed) => owed,
+            None => return Err(Failure::Protocol("fewer answers than asked for".to_owned())),
+        };
         match self.line()? {
             Head::Error(words) => Err(Failure::Server(words)),
             head => Ok(head),
@@ -152,7 +164,7 @@ impl Connection {
     pub(super) fn array(&mut self) -> Result<usize, Failure> {
         match self.head()? {
             Head::Array(Some(len)) => {
-                self.owed += len;
+                self.owed = self.owed.saturating_add(len);
                 Ok(len)
             }
             head => Err(self.unexpected(&head)),
@@ -176,7 +188,7 @@ impl Connection {
         while self.owed > 0 {
             match self.head() {
                 Err(Failure::Server(_)) | Ok(Head::Simple(_) | Head::Integer(_)) => {}
-                Ok(Head::Array(len)) => self.owed += len.unwrap_or(0),
+                Ok(Head::Array(len)) => self.owed = self.owed.saturating_add(len.unwrap_or(0)),
                 Ok(head) => drop(self.bulk_after(&head)?),
                 Err(failure) => return Err(failure),
             }
@@ -214,7 +226,10 @@ impl Connection {
         match head {
             Head::Bulk(None) => Ok(None),
             Head::Bulk(Some(len)) => {
-                let mut buffer = Buffer::with_len(*len);
+                let Some(mut buffer) = Buffer::try_with_len(*len) else {
+                    self.sound = false; // the value is still on its way
+                    return Err(Failure::NoMemory(*len));
+                };
                 self.body(&mut buffer)?;
                 Ok(Some(buffer))
             }
@@ -304,15 +319,10 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("socket", &self.stream.as_raw_fd())
+            .field("socket", &self.stream.socket.as_raw_fd())
             .field("owed", &self.owed)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether only a signal came that is not meant for us.
-fn goes_on_after(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Interrupted && !interrupt::is_requested()
 }
 
 fn remaining(deadline: Instant) -> io::Result<Duration> {
@@ -324,6 +334,72 @@ fn remaining(deadline: Instant) -> io::Result<Duration> {
 }
 
 impl Stream {
+    fn connect(address: &Address<'_>, deadline: Instant) -> io::Result<Self> {
+        Ok(Self {
+            socket: Socket::connect(address, deadline)?,
+            slice: Duration::ZERO,
+            limit: Duration::ZERO,
+        })
+    }
+
+    /// How long to wait, without any byte sent or received.
+    fn set_timeout(&mut self, limit: Duration) -> io::Result<()> {
+        let slices = limit.as_nanos().div_ceil(SLICE.as_nanos()).max(1);
+        self.slice = limit / u32::try_from(slices).unwrap_or(u32::MAX);
+        self.limit = limit;
+        match &self.socket {
+            Socket::Tcp(stream) => {
+                stream.set_read_timeout(Some(self.slice))?;
+                stream.set_write_timeout(Some(self.slice))
+            }
+            Socket::Unix(stream) => {
+                stream.set_read_timeout(Some(self.slice))?;
+                stream.set_write_timeout(Some(self.slice))
+            }
+        }
+    }
+
+    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.patiently(|| send_vectored(self.socket.as_raw_fd(), slices))
+    }
+
+    /// Receives at least one byte.
+    fn receive(&self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let got = self.patiently(|| match &self.socket {
+            Socket::Tcp(stream) => { stream }.read_vectored(parts),
+            Socket::Unix(stream) => { stream }.read_vectored(parts),
+        });
+        match got {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            got => got,
+        }
+    }
+
+    /// Repeats a call until it moves something, the time is over, or the program wants it to end.
+    fn patiently(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let error = match call() {
+                Ok(moved) => return Ok(moved),
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => waited += self.slice,
+                _ => return Err(error),
+            }
+            // After a slice as well: a signal just before the call does not wake it.
+            if interrupt::is_requested() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if waited >= self.limit {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
+impl Socket {
     fn connect(address: &Address<'_>, deadline: Instant) -> io::Result<Self> {
         match address {
             Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
@@ -344,37 +420,9 @@ impl Stream {
             }
         }
     }
-
-    fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))
-            }
-            Self::Unix(stream) => {
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))
-            }
-        }
-    }
-
-    /// Receives at least one byte.
-    fn receive(&mut self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        loop {
-            let got = match self {
-                Self::Tcp(stream) => stream.read_vectored(parts),
-                Self::Unix(stream) => stream.read_vectored(parts),
-            };
-            match got {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) if goes_on_after(&error) => {}
-                got => return got,
-            }
-        }
-    }
 }
 
-impl AsRawFd for Stream {
+impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),

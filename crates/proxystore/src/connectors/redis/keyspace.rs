@@ -202,7 +202,8 @@ impl Keyspace {
         mut head: ChunkHead,
     ) -> Result<Option<Buffer>, Failure> {
         for _ in 0..ATTEMPTS {
-            let mut buffer = Buffer::with_len(head.len);
+            let buffer = Buffer::try_with_len(head.len);
+            let mut buffer = buffer.ok_or(Failure::NoMemory(head.len))?;
             let Some(missing) = self.fill_from_chunks(connection, &head, &mut buffer)? else {
                 return Ok(Some(buffer));
             };
