@@ -19,7 +19,10 @@ LIMIT = 500
 MEASURED = {'.rs', '.py', '.pyi', '.sh'}
 """Which files the limit is for."""
 
-LONGER: dict[str, str] = {}
+LONGER = {
+    'tests/proxy/operations.py': 'one table: every operation of the language',
+    'tests/proxy/targets.py': 'one table: every kind of target',
+}
 """Files that may be longer, each with the reason."""
 
 FORBIDDEN = {
