@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import pickle
+import shutil
+import tempfile
 from typing import Any
 
 from operations import Operation
@@ -34,7 +37,7 @@ def proxy_class(implementation: str, operation: Operation) -> type | None:
         from proxystore.proxy import Proxy
 
         return Proxy
-    if operation.kind == 'unresolved':
+    if operation.kind in ('unresolved', 'store'):
         return None  # neither of the others pickles its factory
     if implementation == 'lazy-object-proxy':
         from lazy_object_proxy.cext import Proxy
@@ -63,6 +66,8 @@ def namespace(implementation: str, operation: Operation) -> dict[str, Any] | Non
         names.update(np=np, array=np.arange(1000.0))
     names.update(dumps=pickle.dumps, loads=pickle.loads)
     if implementation == 'native':
+        if operation.kind == 'store':
+            return None
         names.update(p=target, P=NativeConstructed)
         if operation.kind == 'class':
             names['P'] = (
@@ -78,6 +83,10 @@ def namespace(implementation: str, operation: Operation) -> dict[str, Any] | Non
     if made is None:
         return None
     names['P'] = made
+    if operation.kind == 'store':
+        names['p'] = stored(target)
+        names['data'] = pickle.dumps(names['p'])
+        return names
     if operation.kind == 'class':
         return names
     if operation.kind == 'subclass':
@@ -89,6 +98,17 @@ def namespace(implementation: str, operation: Operation) -> dict[str, Any] | Non
         str(proxy)  # resolves, whatever the kind
     names['p'] = proxy
     return names
+
+
+def stored(target: Any) -> Any:
+    """Return a proxy that a store made, of files below a path of 100 characters."""
+    from proxystore.connectors.file import FileConnector
+    from proxystore.store import Store
+
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder += '/' + 'x' * (99 - len(folder))
+    return Store('benchmark', FileConnector(folder)).proxy(target)
 
 
 def identity_call(factory: Any) -> Any:

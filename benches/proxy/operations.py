@@ -77,6 +77,8 @@ OPERATIONS = [
     Operation('p.shape of an array', 'p.shape', big_array),
     Operation('construct', 'P(f)', kind='class'),
     Operation('first use, len(P(f))', 'len(P(f))', kind='class'),
+    Operation('store proxy: pickle.dumps', 'dumps(p)', big_array, 'store'),
+    Operation('store proxy: pickle.loads', 'loads(data)', big_array, 'store'),
     Operation('pickle.dumps', 'dumps(p)', make_list, 'unresolved'),
     Operation('pickle.loads', 'loads(data)', make_list, 'unresolved'),
 ]

@@ -27,6 +27,8 @@ class Proxy(Generic[_T]):
     # The first use resolves; from then on every operation is the target's.
     __name__: str
     @property
+    def __array_interface__(self) -> Any: ...
+    @property
     def __array_struct__(self) -> Any: ...
     __proxy_wrapped__: _T
     __proxy_target__: _T

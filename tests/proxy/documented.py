@@ -19,7 +19,7 @@ class Reason(enum.Enum):
     NUMBER_IN_TEXT = 'Numbers in text'
     BUFFER = 'The buffer comes first'
     BYTES = 'Whatever `bytes()` takes'
-    RAW_TIME = "numpy's scalars of time have no memory"
+    FORMAT = "A buffer whose format does not say numpy's dtype"
     IDENTITY = 'A proxy is an object of its own'
     LEFT_IN_PLACE = 'In-place operators of others'
     ASYNCIO = 'asyncio remembers types'
@@ -48,8 +48,8 @@ ONLY_INT = {'UUID'}
 DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     # text
     'bytes.fromhex': [(Reason.TYPE, TEXT)],
-    'compile': [(Reason.TYPE, TEXT), (Reason.RAW_TIME, {'datetime64'})],
-    'eval': [(Reason.TYPE, TEXT), (Reason.RAW_TIME, {'datetime64'})],
+    'compile': [(Reason.TYPE, TEXT)],
+    'eval': [(Reason.TYPE, TEXT)],
     'getattr by it': [(Reason.TYPE, TEXT)],
     'in str': [(Reason.TYPE, TEXT)],
     'int base 16': [(Reason.TYPE, {*TEXT, 'bytes', 'bytearray'})],
@@ -112,7 +112,7 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
             'itertools.repeat times',
         )
     },
-    'in bytes': [(Reason.INT, ONLY_INT), (Reason.RAW_TIME, {'datetime64'})],
+    'in bytes': [(Reason.INT, ONLY_INT)],
     'index of list': [(Reason.INT, ONLY_INT), (Reason.TYPE, {'slice'})],
     'slice bounds': [(Reason.INT, ONLY_INT), (Reason.IDENTITY, {'None'})],
     'itertools.islice stop': [(Reason.INT, ONLY_INT), (Reason.IDENTITY, {'None'})],
@@ -130,38 +130,25 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     # buffers and bytes
     'bytearray': [(Reason.BUFFER, ANY)],
     'bytearray.extend': [(Reason.BUFFER, ANY)],
-    'bytes.find it': [(Reason.BUFFER, {*INDEXES, 'all special methods', 'datetime64'})],
+    'bytes.find it': [(Reason.BUFFER, {*INDEXES, 'all special methods'})],
     'os.path.exists': [
         (
             Reason.BUFFER,
-            {*INDEXES, *TEXT, 'all special methods', 'PurePath', 'datetime64'},
+            {
+                *INDEXES,
+                *TEXT,
+                'all special methods',
+                'PurePath',
+                'datetime64',
+                'record array',
+            },
         )
     ],
-    'BytesIO': [(Reason.IDENTITY, {'None'}), (Reason.RAW_TIME, {'datetime64'})],
+    'BytesIO': [(Reason.IDENTITY, {'None'})],
     'bytes % s': [(Reason.BYTES, ANY)],
     'int.from_bytes': [(Reason.BYTES, {*INDEXES, 'int32'})],
-    **{
-        name: [(Reason.RAW_TIME, {'datetime64'})]
-        for name in (
-            'memoryview',
-            'memoryview format',
-            'str with encoding',
-            'bytes.join',
-            'bytes.startswith it',
-            're.escape',
-            'write bytes',
-            'write file',
-            'hashlib',
-            'hmac',
-            'zlib.crc32',
-            'zlib.compress',
-            'binascii.hexlify',
-            'base64',
-            'struct.unpack_from',
-            'pickle.loads',
-            'np.frombuffer',
-        )
-    },
+    'memoryview': [(Reason.FORMAT, {'datetime64', 'record array'})],
+    'memoryview format': [(Reason.FORMAT, {'datetime64', 'record array'})],
     # identity
     'member of set': [(Reason.IDENTITY, {'int', 'float', 'str'})],
     'deepcopy': [(Reason.IDENTITY, ANY)],

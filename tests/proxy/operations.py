@@ -1,4 +1,4 @@
-# ruff: noqa: UP, C4, B, SIM, PIE  (the statements are what is tested)
+# ruff: noqa: UP031, F507
 """What is done to a native object and to a proxy of it: the exactness table's rows.
 
 Each takes the object and returns what is to be compared. An operation that
@@ -706,14 +706,13 @@ SPECIAL_METHODS = sorted(
         '__array_ufunc__',
         '__array_function__',
         '__torch_function__',
-        '__array_interface__',
         '__missing__',
         '__instancecheck__',
         '__complex__',
         '__bytes__',
     }
     # Asked of the proxy itself, or there for its own sake.
-    - {'__getattr__', '__array__', '__array_struct__'}
+    - {'__getattr__', '__array__', '__array_interface__', '__array_struct__'}
 )
 INSPECTORS = sorted(
     n for n in dir(inspect) if n.startswith('is') and callable(getattr(inspect, n))

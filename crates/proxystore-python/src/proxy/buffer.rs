@@ -1,16 +1,10 @@
 //! The buffer protocol: `memoryview(p)`, `file.write(p)`, `hashlib`, `np.frombuffer`.
 
-use super::target::{Held, target};
+use super::names::ARRAY_INTERFACE;
+use super::target::{_PyType_Lookup, Held, target};
 use pyo3::ffi::*;
 use std::ffi::{CStr, c_int};
 use std::ptr::null_mut;
-
-/// numpy's two scalars of time export eight bytes without a meaning, which `np.asarray(p)` would
-/// take before it asks for anything better. (Arrays of them export nothing.)
-unsafe fn is_numpy_time(target: &Held) -> bool {
-    let name = CStr::from_ptr((*target.kind()).tp_name);
-    name == c"numpy.datetime64" || name == c"numpy.timedelta64"
-}
 
 /// The target fills the view and becomes its owner, so the release goes to the target by itself
 /// and the proxy may meanwhile change or die.
@@ -25,15 +19,31 @@ pub(super) unsafe extern "C" fn get_buffer(
         }
         return -1;
     };
-    if is_numpy_time(&target) {
-        if !view.is_null() {
-            (*view).obj = null_mut();
-        }
+    let failed = PyObject_GetBuffer(target.get(), view, flags);
+    if failed == 0 && flags & PyBUF_FORMAT != 0 && format_lies(&target, view) {
+        PyBuffer_Release(view);
         PyErr_SetString(
             PyExc_BufferError,
-            c"a proxy does not export the memory of a datetime64 or timedelta64".as_ptr(),
+            c"the buffer's format does not say what numpy's dtype does; extract the target first"
+                .as_ptr(),
         );
         return -1;
     }
-    PyObject_GetBuffer(target.get(), view, flags)
+    failed
+}
+
+/// Whether the format of a buffer says less than the dtype of the numpy object that exports it: a
+/// time is eight bytes, a record loses its padding. `np.asarray(p)` asks for a buffer with its
+/// format before it asks for anything better, and would take that for the truth.
+unsafe fn format_lies(target: &Held, view: *const Py_buffer) -> bool {
+    if (*view).format.is_null() || _PyType_Lookup(target.kind(), ARRAY_INTERFACE.get()).is_null() {
+        return false;
+    }
+    let name = CStr::from_ptr((*target.kind()).tp_name);
+    let is_time = name == c"numpy.datetime64" || name == c"numpy.timedelta64";
+    let format = CStr::from_ptr((*view).format).to_bytes();
+    is_time
+        || format
+            .iter()
+            .any(|&letter| letter == b'T' || letter == b'x')
 }

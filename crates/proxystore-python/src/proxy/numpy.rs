@@ -235,6 +235,29 @@ pub(super) unsafe extern "C" fn get_array_struct(
     null_mut()
 }
 
+/// `__array_interface__`: the target's, hidden for records, whose padding and class it loses.
+/// numpy then turns to `__array__`, which gives the array itself.
+pub(super) unsafe extern "C" fn get_array_interface(
+    o: *mut PyObject,
+    _: *mut c_void,
+) -> *mut PyObject {
+    let Some(interface) = Held::owned(forward_get(o, ARRAY_INTERFACE.get())) else {
+        return null_mut();
+    };
+    let is_record = PyDict_Check(interface.get()) != 0 && {
+        let code = PyDict_GetItemString(interface.get(), c"typestr".as_ptr()); // borrowed
+        !code.is_null()
+            && PyUnicode_Check(code) != 0
+            && PyUnicode_GET_LENGTH(code) > 1
+            && PyUnicode_ReadChar(code, 1) == u32::from(b'V')
+    };
+    if is_record {
+        PyErr_SetObject(PyExc_AttributeError, ARRAY_INTERFACE.get());
+        return null_mut();
+    }
+    interface.into_ptr()
+}
+
 /// How deep proxies are looked for in the lists, tuples and dicts among the arguments of a
 /// function: `np.block([[p, q], [r, s]])`.
 const DEEPEST_ARGUMENT: u32 = 3;

@@ -127,6 +127,7 @@ fn properties() -> *mut PyGetSetDef {
         ),
         property(c"__proxy_invalid__", get_invalid, Some(set_invalid)),
         property(c"__array__", numpy::get_array, None),
+        property(c"__array_interface__", numpy::get_array_interface, None),
         property(c"__array_struct__", numpy::get_array_struct, None),
         PyGetSetDef::default(),
     ])
@@ -309,7 +310,7 @@ fn forwarded_methods<'py>(kind: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyFr
             let text = name.to_str()?;
             let own = OWN_METHODS.contains(&text)
                 || text.starts_with("__proxy_")
-                || ["__array__", "__array_struct__"].contains(&text);
+                || ["__array__", "__array_interface__", "__array_struct__"].contains(&text);
             if !own {
                 names.push(name);
             }
