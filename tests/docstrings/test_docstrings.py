@@ -18,7 +18,8 @@ WITHOUT_EXAMPLE: dict[str, str] = {}
 
 def public_modules() -> list[str]:
     found = pkgutil.walk_packages(proxystore.__path__, 'proxystore.')
-    names = (module.name for module in found)
+    # An alias of a package that is not installed.
+    names = (module.name for module in found if module.name != 'proxystore.ex')
     return ['proxystore', *(name for name in names if '._' not in name)]
 
 
