@@ -55,16 +55,35 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     ///
     /// # Errors
     /// Any kind; whatever was written by then is removed.
-    fn put(&self, payload: &Payload<'_>) -> Result<Key>;
+    fn put(&self, payload: &Payload<'_>) -> Result<Key> {
+        let key = self.new_key();
+        self.set(&key, payload)?;
+        Ok(key)
+    }
 
     /// Stores objects under fresh keys, one for each payload, in order. All or none.
     ///
     /// # Errors
     /// As [`put`](Connector::put).
-    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>>;
+    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
+        let mut keys = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            match self.put(payload) {
+                Ok(key) => keys.push(key),
+                Err(error) => {
+                    // The failure says more than a second one from here.
+                    let _ = self.evict_batch(&keys);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(keys)
+    }
 
     /// A key for an object that [`set`](Connector::set) brings later.
-    fn new_key(&self) -> Key;
+    fn new_key(&self) -> Key {
+        Key::fresh()
+    }
 
     /// Stores an object under a given key, replacing what was there.
     ///
@@ -92,7 +111,9 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`get`](Connector::get).
-    fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>>;
+    fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>> {
+        keys.iter().map(|key| self.get(key, access)).collect()
+    }
 
     /// Whether there is an object under a key.
     ///
@@ -110,7 +131,12 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`evict`](Connector::evict).
-    fn evict_batch(&self, keys: &[Key]) -> Result<()>;
+    fn evict_batch(&self, keys: &[Key]) -> Result<()> {
+        // Every key is tried; the first failure is told.
+        keys.iter()
+            .map(|key| self.evict(key))
+            .fold(Ok(()), Result::and)
+    }
 
     /// The keys of all objects here, in no order, for a person who looks. What is put or evicted
     /// meanwhile may be in it or not.
@@ -134,7 +160,10 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
 
     /// Whether calls end within microseconds for an object of `len` bytes (no network, no slow
     /// disk), so that a caller with a lock of its own, such as Python's, may keep it meanwhile.
-    fn is_quick(&self, len: usize) -> bool;
+    fn is_quick(&self, len: usize) -> bool {
+        let _ = len;
+        false
+    }
 }
 
 /// Easy verbs over every connector.
