@@ -237,3 +237,34 @@ mod crate_ndarray {
         }
     }
 }
+
+#[cfg(all(test, feature = "ndarray"))]
+mod tests {
+    use super::{AnyArray, Decode, Encode, ErrorKind, Object};
+    use ndarray::{Array1, Array2, ArrayD, ShapeBuilder, s};
+
+    fn object(value: &dyn Encode) -> Object {
+        let encoded = value.encode().unwrap();
+        Object::parse(encoded.with_payload(|payload| payload.to_vec()).into()).unwrap()
+    }
+
+    #[test]
+    fn arrays_of_the_ndarray_crate() {
+        let array = Array2::from_shape_fn((3, 4), |(row, column)| (10 * row + column) as f64);
+        let turned = array.t().to_owned();
+        let fortran = Array2::from_shape_vec((3, 2).f(), vec![1, 2, 3, 4, 5, 6_u16]).unwrap();
+        let sliced = array.slice(s![.., ..;2]);
+        assert_eq!(Array2::<f64>::decode(&object(&array)).unwrap(), array);
+        assert_eq!(
+            ArrayD::<f64>::decode(&object(&turned)).unwrap(),
+            turned.into_dyn()
+        );
+        assert_eq!(Array2::<f64>::decode(&object(&sliced)).unwrap(), sliced);
+        let any = AnyArray::decode(&object(&fortran)).unwrap();
+        assert!(any.description().fortran_order);
+        assert_eq!(Array2::<u16>::decode(&object(&fortran)).unwrap(), fortran);
+        let error = Array1::<f64>::decode(&object(&array)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WrongType);
+        assert!(error.to_string().contains("2 dimensions, not 1"), "{error}");
+    }
+}

@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
     /// The next token.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidFrame`] if the bytes are no MessagePack or end too early.
+    /// [`InvalidFrame`](crate::ErrorKind::InvalidFrame) if the bytes are no MessagePack or end too early.
     #[inline]
     pub fn token(&mut self) -> Result<Token<'a>> {
         self.step().ok_or_else(malformed)
