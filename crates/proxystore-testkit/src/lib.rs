@@ -21,9 +21,11 @@
 mod clauses;
 mod content;
 mod fault;
+mod pipe;
 mod redis_server;
 mod suite;
 
 pub use fault::{Call, Fault, FaultConnector};
+pub use pipe::{PipeConnector, write_block};
 pub use redis_server::RedisServer;
 pub use suite::{Report, Trial, coverage, run, run_trial, trials};

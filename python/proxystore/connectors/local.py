@@ -76,11 +76,14 @@ class LocalConnector(NativeBase[LocalKey]):
         """Let go of the objects; closing again does no harm.
 
         Args:
-            clear: Whether the connector's own memory is emptied (it is, if
-                not given). A dictionary that was given stays as it is.
+            clear: Whether the objects are removed. If not given, the
+                connector's own memory is emptied, and a dictionary that was
+                given stays as it is.
         """
         if self._dict is None:
             self._native.close(clear is None or clear)
+        elif clear:
+            self._dict.clear()
 
     def put(self, obj: BytesLike) -> LocalKey:
         """Store bytes under a fresh key."""
