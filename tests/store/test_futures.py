@@ -28,6 +28,9 @@ from proxystore.store.utils import resolve_async
 
 from ..conftest import RedisAddress
 
+# Connectors whose waiters are told of a result.
+TOLD = ['local', 'file', 'default']
+
 
 @pytest.mark.parametrize('value', [None, True, 5, 'text', [1, 2], b'x' * 100_000])
 def test_a_result_that_is_there(store: Store[Any], value: Any) -> None:
@@ -50,6 +53,15 @@ def test_a_result_that_comes_later(store: Store[Any]) -> None:
     timer.start()
     assert p == 'late'
     assert future.result() == 'late'
+    timer.join()
+
+
+@pytest.mark.parametrize('connector', TOLD, indirect=True)
+def test_a_waiter_is_told_whatever_the_interval(store: Store[Any]) -> None:
+    future: Future[str] = store.future(polling_interval=1000)
+    timer = threading.Timer(0.2, future.set_result, ['told'])
+    timer.start()
+    assert future.result() == 'told'
     timer.join()
 
 

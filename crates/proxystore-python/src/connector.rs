@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A connector of the core. Keys are plain strings here; the public classes around it give them
 /// their types.
@@ -350,6 +351,29 @@ impl Backend {
                 .bind(py)
                 .call_method1(intern!(py, "exists"), (key,))?
                 .is_truthy(),
+        }
+    }
+
+    /// Waits for an object, for up to so many seconds. False, at once, where the connector would
+    /// only ask again and again.
+    pub(crate) fn wait(&self, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
+        let py = key.py();
+        let Self::Native { connector, .. } = self else {
+            return Ok(false);
+        };
+        if !connector.capability().notify {
+            return Ok(false);
+        }
+        let key = plain_key(key)?;
+        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        let began = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(began.elapsed());
+            let is_there = through(py, Gil::Release, || connector.wait(&key, left))?;
+            py.check_signals()?;
+            if is_there || began.elapsed() >= timeout {
+                return Ok(true);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{Blob, Capability, Key, Payload, Result};
 use std::fmt::{Debug, Display};
+use std::time::{Duration, Instant};
 
 /// How the caller of a get will use the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,6 +122,18 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     /// If the place cannot be reached.
     fn exists(&self, key: &Key) -> Result<bool>;
 
+    /// Waits until there is an object under a key, or until `timeout` has passed, and says whether
+    /// there is one. It may come back early with `false`, when a signal came for instance.
+    ///
+    /// A connector whose [`Capability`] says `notify` is told of a [`set`](Connector::set) and wakes
+    /// at once; this default asks again and again, at longer and longer intervals.
+    ///
+    /// # Errors
+    /// As [`exists`](Connector::exists).
+    fn wait(&self, key: &Key, timeout: Duration) -> Result<bool> {
+        ask_again(timeout, || self.exists(key))
+    }
+
     /// Removes the object under a key, if there is one.
     ///
     /// # Errors
@@ -163,6 +176,27 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     fn is_quick(&self, len: usize) -> bool {
         let _ = len;
         false
+    }
+}
+
+/// Shortest and longest time between two questions whether an object is there.
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
+
+/// Asks until the answer is yes or the time is over.
+pub(crate) fn ask_again(
+    timeout: Duration,
+    mut is_there: impl FnMut() -> Result<bool>,
+) -> Result<bool> {
+    let began = Instant::now();
+    let mut interval = INTERVALS.0;
+    loop {
+        let is_found = is_there()?;
+        let left = timeout.saturating_sub(began.elapsed());
+        if is_found || left.is_zero() {
+            return Ok(is_found);
+        }
+        std::thread::sleep(interval.min(left));
+        interval = (interval * 2).min(INTERVALS.1);
     }
 }
 

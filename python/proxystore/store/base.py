@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
@@ -14,10 +12,14 @@ from typing import TypeVar
 from typing import cast
 
 from proxystore import _core
-from proxystore.connectors._native import NativeBase
 from proxystore.proxy import Proxy
 from proxystore.proxy import ProxyLocker
+from proxystore.store._batch import proxy_batch
+from proxystore.store._connector import check_connector
+from proxystore.store._connector import make_recipe
+from proxystore.store._connector import native_of
 from proxystore.store.cache import LRUCache
+from proxystore.store.cache import machine_memory
 from proxystore.store.types import ConnectorT
 
 if TYPE_CHECKING:
@@ -45,18 +47,6 @@ __all__ = ['NonProxiableT', 'Store', 'T']
 T = TypeVar('T')
 NonProxiableT = TypeVar('NonProxiableT', bool, None)
 """What cannot be proxied: `True`, `False` and `None`."""
-
-_DATA_METHODS = (
-    'put',
-    'put_batch',
-    'new_key',
-    'set',
-    'get',
-    'get_batch',
-    'exists',
-    'evict',
-    'config',
-)
 
 
 class Store(_core.StoreBase, Generic[ConnectorT]):
@@ -122,12 +112,16 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             from proxystore.connectors.shared_memory import SharedMemoryConnector
 
             connector = cast(ConnectorT, SharedMemoryConnector())
-        _check_connector(connector)
-        self._metrics = _new_metrics() if metrics else None
+        check_connector(connector)
+        self._metrics: StoreMetrics | None = None
+        if metrics:
+            from proxystore.store.metrics import StoreMetrics
+
+            self._metrics = StoreMetrics()
         self._owner = owner
         self._register = register
         self._cache_bytes = cache_bytes
-        native = _native_of(connector)
+        native = native_of(connector)
         self._open(
             name,
             connector,
@@ -137,7 +131,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             deserializer,
             LRUCache(
                 cache_size,
-                max_bytes=_memory() // 4 if cache_bytes is None else cache_bytes,
+                max_bytes=machine_memory() // 4 if cache_bytes is None else cache_bytes,
             ),
             populate_target,
             self._metrics,
@@ -183,31 +177,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         of ours, whose options are a tuple, or the path of a class, whose
         options are its `config()`.
         """
-        connector = self.connector
-        settings: dict[str, Any] = {}
-        if self.serializer is not None:
-            settings['serializer'] = self.serializer
-        if self.deserializer is not None:
-            settings['deserializer'] = self.deserializer
-        if self.cache.maxsize != 16:
-            settings['cache_size'] = self.cache.maxsize
-        if self._metrics is not None:
-            settings['metrics'] = True
-        if not self._populate_target:
-            settings['populate_target'] = False
-        if self._register:
-            settings['auto_register'] = True
-        if self._cache_bytes is not None:
-            settings['cache_bytes'] = self._cache_bytes
-        kind: str
-        options: Any
-        if _native_of(connector) is not None:
-            kind, options = connector._wire_kind, connector._wire_options()
-        else:
-            from proxystore.utils.imports import get_object_path
-
-            kind, options = get_object_path(type(connector)), connector.config()
-        return self.name, kind, options, settings or None
+        return make_recipe(self)
 
     def config(self) -> StoreConfig:
         """Return what `from_config` needs to make an equal store."""
@@ -239,7 +209,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
     @functools.cached_property
     def _gathers(self) -> bool:
         """Whether calls of tasks that run side by side become batches."""
-        native = _native_of(self.connector)
+        native = native_of(self.connector)
         return (
             self._metrics is None
             and native is not None
@@ -279,7 +249,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         self,
         obj: Any,
         *,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         serializer: SerializerT | None = None,
         **kwargs: Any,
     ) -> ConnectorKeyT:
@@ -301,7 +271,7 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         obj: T,
         *,
         evict: bool = False,
-        lifetime: Any = None,
+        lifetime: Lifetime | None = None,
         serializer: SerializerT | None = None,
         deserializer: DeserializerT | None = None,
         populate_target: bool | None = None,
@@ -392,38 +362,17 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         Raises:
             NonProxiableTypeError: For `None`, `True` or `False`.
         """
-        if evict and lifetime is not None:
-            raise ValueError(
-                'evict=True and lifetime= exclude one another: a lifetime '
-                'evicts by itself'
-            )
-        start = time.perf_counter()
-        populate = self._populate_target if populate_target is None else populate_target
-        proxies: list[Any] = list(objs)
-        places = []
-        for place, obj in enumerate(proxies):
-            if obj is None or isinstance(obj, bool):
-                if not skip_nonproxiable:
-                    self.proxy(obj)  # raises
-            else:
-                places.append(place)
-        keys = self.put_batch(
-            [proxies[place] for place in places],
+        return proxy_batch(
+            self,
+            objs,
+            evict=evict,
             lifetime=lifetime,
             serializer=serializer,
+            deserializer=deserializer,
+            populate_target=populate_target,
+            skip_nonproxiable=skip_nonproxiable,
             **kwargs,
         )
-        for place, key in zip(places, keys, strict=True):
-            proxies[place] = self._proxy_of(
-                key,
-                evict,
-                deserializer,
-                proxies[place] if populate else None,
-            )
-        if self._metrics is not None:
-            elapsed_ms = (time.perf_counter() - start) * 1e3
-            self._metrics.add_time('store.proxy_batch', keys, elapsed_ms)
-        return proxies
 
     def locked_proxy(
         self,
@@ -527,46 +476,19 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         Raises:
             NotImplementedError: If the connector cannot make a key before
                 its object is there.
-
-        Example:
-            >>> from proxystore.connectors.local import LocalConnector
-            >>> with Store('example', LocalConnector(), register=True) as store:
-            ...     future = store.future()
-            ...     p = future.proxy()
-            ...     future.set_result([1, 2, 3])
-            ...     sum(p)
-            6
         """
-        from proxystore.store.factory import PollingStoreFactory
-        from proxystore.store.future import Future
+        from proxystore.store.future import _announce
 
-        start = time.perf_counter()
-        connector: Any = self.connector
-        for name in ('new_key', 'set'):
-            if not callable(getattr(connector, name, None)):
-                raise NotImplementedError(
-                    f'{type(connector).__name__} has no {name}(): a future needs '
-                    'a connector that makes a key first and takes its object '
-                    'later, see proxystore.connectors.protocols.'
-                    'DeferrableConnector.'
-                )
-        key = connector.new_key()
-        connector_ms = (time.perf_counter() - start) * 1e3
-        factory: PollingStoreFactory[ConnectorT, T] = PollingStoreFactory(
-            key,
-            self._make_recipe(),  # type: ignore[arg-type]  # stands for a StoreConfig
-            deserializer=deserializer,
+        return _announce(
+            self,
             evict=evict,
+            serializer=serializer,
+            deserializer=deserializer,
             polling_interval=polling_interval,
             polling_backoff_factor=polling_backoff_factor,
             polling_interval_limit=polling_interval_limit,
             polling_timeout=polling_timeout,
         )
-        if self._metrics is not None:
-            self._metrics.add_time('store.future.connector', key, connector_ms)
-            elapsed_ms = (time.perf_counter() - start) * 1e3
-            self._metrics.add_time('store.future', key, elapsed_ms)
-        return Future(factory, serializer=serializer)
 
 
 def _name_of(function: Any) -> str:
@@ -574,46 +496,3 @@ def _name_of(function: Any) -> str:
         return 'default'
     module = getattr(function, '__module__', '?')
     return f'{module}.{getattr(function, "__qualname__", repr(function))}'
-
-
-def _memory() -> int:
-    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-
-
-def _new_metrics() -> StoreMetrics:
-    from proxystore.store.metrics import StoreMetrics
-
-    return StoreMetrics()
-
-
-def _check_connector(connector: Any) -> None:
-    missing = [
-        name
-        for name in ('put', 'get', 'exists', 'evict', 'config', 'close')
-        if not callable(getattr(connector, name, None))
-    ]
-    if missing:
-        raise TypeError(
-            f'{type(connector).__name__} is no connector: it has no '
-            f'{", ".join(f"{name}()" for name in missing)}. See '
-            'proxystore.connectors.protocols.Connector.'
-        )
-
-
-def _native_of(connector: Any) -> _core.NativeConnector | None:
-    """Return the connector of the core inside, if it does all the work.
-
-    A subclass that overrides one of the methods that move bytes wants to be
-    asked, like any connector that a user wrote.
-    """
-    if not isinstance(connector, NativeBase):
-        return None
-    own: type[Any] = type(connector)
-    ours = next((c for c in own.__mro__ if c.__module__.startswith('proxystore.')), own)
-    if own is not ours and any(
-        getattr(own, name) is not getattr(ours, name) for name in _DATA_METHODS
-    ):
-        return None
-    if not getattr(connector, '_is_native', True):
-        return None
-    return connector._native

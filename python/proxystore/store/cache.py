@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from typing import Generic
 from typing import TypeVar
@@ -54,3 +55,8 @@ class LRUCache(_core.LRUCache, Generic[KeyT, ValueT]):
         def exists(self, key: KeyT) -> bool:
             """Tell whether a key is there."""
             ...
+
+
+def machine_memory() -> int:
+    """Return the memory of this machine in bytes."""
+    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')

@@ -226,7 +226,8 @@ class PollingStoreFactory(StoreFactory[ConnectorT, T]):
                 if left <= 0:
                     self._give_up(store, timeout)
                 pause = min(pause, left)
-            time.sleep(pause)
+            if not store._wait(key, pause):
+                time.sleep(pause)
         if self.evict:
             store.evict(key)
         if store.metrics is not None:

@@ -13,6 +13,7 @@ Example:
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Generic
@@ -24,6 +25,7 @@ from proxystore.store.factory import _Failure
 from proxystore.store.types import ConnectorT
 
 if TYPE_CHECKING:
+    from proxystore.store.base import Store
     from proxystore.store.types import SerializerT
 
 __all__ = ['Future', 'T']
@@ -119,3 +121,30 @@ class Future(Generic[T]):
         store, key = self._factory.get_store(), self._factory.key
         store.connector.set(key, _Failure.of(exception).to_bytes())
         store.cache.evict(key)
+
+
+def _announce(
+    store: Store[Any],
+    *,
+    serializer: SerializerT | None,
+    **options: Any,
+) -> Future[Any]:
+    """Make a key, and the future of the object that it will have."""
+    start = time.perf_counter()
+    connector: Any = store.connector
+    for name in ('new_key', 'set'):
+        if not callable(getattr(connector, name, None)):
+            raise NotImplementedError(
+                f'{type(connector).__name__} has no {name}(): a future needs a '
+                'connector that makes a key first and takes its object later, '
+                'see proxystore.connectors.protocols.DeferrableConnector.'
+            )
+    key = connector.new_key()
+    connector_ms = (time.perf_counter() - start) * 1e3
+    recipe: Any = store._make_recipe()
+    factory: PollingStoreFactory[Any, Any] = PollingStoreFactory(key, recipe, **options)
+    if store.metrics is not None:
+        store.metrics.add_time('store.future.connector', key, connector_ms)
+        elapsed_ms = (time.perf_counter() - start) * 1e3
+        store.metrics.add_time('store.future', key, elapsed_ms)
+    return Future(factory, serializer=serializer)

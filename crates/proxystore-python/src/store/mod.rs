@@ -339,6 +339,10 @@ impl PyStore {
         self.evict_key(key)
     }
 
+    fn _wait(&self, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
+        self.opened()?.backend.wait(key, seconds)
+    }
+
     fn _evict_batch(&self, py: Python<'_>, keys: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
         let opened = self.opened()?;
         let mut span = self.measure("store.evict_batch");

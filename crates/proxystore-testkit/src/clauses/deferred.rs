@@ -3,6 +3,8 @@
 use super::{Applies, deferred_set};
 use crate::Trial;
 use crate::content::{assert_holds, content};
+use std::time::Duration;
+
 use proxystore::{Access, Connector, ErrorKind, Payload};
 
 pub(super) const TRIALS: &[(Trial, Applies)] = &[
@@ -17,6 +19,14 @@ pub(super) const TRIALS: &[(Trial, Applies)] = &[
     (
         Trial::new("an_evicted_key_can_be_set_again", set_again),
         deferred_set,
+    ),
+    (
+        Trial::new("a_wait_ends_when_the_object_is_set", wait_is_told),
+        deferred_set,
+    ),
+    (
+        Trial::new("a_wait_ends_when_its_time_is_over", wait_gives_up),
+        super::always,
     ),
     (
         Trial::new("a_set_that_is_not_supported_says_so", unsupported),
@@ -39,6 +49,33 @@ fn set_later(connector: &dyn Connector) {
         assert!(connector.exists(&key).expect("exists"));
         assert_holds(connector, &key, Access::Auto, &bytes);
         connector.evict(&key).expect("evict");
+    }
+}
+
+fn wait_is_told(connector: &dyn Connector) {
+    for len in [10, 100_000] {
+        let key = connector.new_key();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                // It may come back early, but never with a wrong answer.
+                while !connector.wait(&key, Duration::from_secs(60)).expect("wait") {}
+                assert!(connector.exists(&key).expect("exists"));
+            });
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!waiter.is_finished(), "there is nothing yet");
+            connector
+                .set(&key, &Payload::from_bytes(&content(1, len)))
+                .expect("set");
+        });
+        assert!(connector.wait(&key, Duration::ZERO).expect("wait"));
+        connector.evict(&key).expect("evict");
+    }
+}
+
+fn wait_gives_up(connector: &dyn Connector) {
+    let key = connector.new_key();
+    for timeout in [Duration::ZERO, Duration::from_millis(30)] {
+        assert!(!connector.wait(&key, timeout).expect("wait"));
     }
 }
 

@@ -14,6 +14,7 @@ mod huge;
 mod older;
 mod publish;
 pub(crate) mod system;
+pub(crate) mod watch;
 
 pub use file_system::FileSystem;
 
@@ -25,6 +26,7 @@ use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload,
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Up to this length, storing and fetching on this machine's file systems ends within some
 /// 100 µs: less than it costs to get a contended lock such as Python's back.
@@ -148,6 +150,7 @@ impl Connector for FileConnector {
     fn capability(&self) -> Capability {
         Capability {
             deferred_set: true,
+            notify: self.file_system().is_local(),
             cross_process: true,
             cross_host: !self.file_system().is_local(),
             ..Capability::default()
@@ -203,6 +206,10 @@ impl Connector for FileConnector {
 
     fn exists(&self, key: &Key) -> Result<bool> {
         self.directory.contains(key)
+    }
+
+    fn wait(&self, key: &Key, timeout: Duration) -> Result<bool> {
+        watch::wait(&[&self.directory], timeout, || self.exists(key))
     }
 
     fn evict(&self, key: &Key) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Objects in this process's own memory.
 
+mod arrival;
 mod kept;
 mod segment;
 mod view;
@@ -7,12 +8,14 @@ mod view;
 use crate::blob::Buffer;
 use crate::fork::ForkMutex;
 use crate::{Access, Blob, Capability, Connector, Key, Payload, Result};
+use arrival::Arrivals;
 use kept::Kept;
 pub(crate) use segment::clear as clear_segments;
 use segment::{MAPPED_FROM, Stored};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use view::View;
 
 /// Up to this many bytes, an object is copied within 100 µs.
@@ -36,6 +39,7 @@ const QUICK_UP_TO: usize = 1 << 20;
 #[derive(Default)]
 pub struct MemoryConnector {
     objects: ForkMutex<HashMap<Key, Object>>,
+    arrivals: Arrivals,
 }
 
 #[derive(Clone)]
@@ -90,6 +94,12 @@ impl MemoryConnector {
         Self::default()
     }
 
+    fn insert(&self, key: Key, payload: &Payload<'_>) {
+        let object = Object::new(payload);
+        let replaced = self.objects.lock().insert(key, object);
+        drop(replaced); // outside the lock: a large object takes time to free, an owner may call us
+    }
+
     fn find(&self, key: &Key) -> Option<Object> {
         self.objects.lock().get(key).cloned()
     }
@@ -105,13 +115,14 @@ impl Connector for MemoryConnector {
             deferred_set: true,
             batch: true,
             keeps_owners: true,
+            notify: true,
             ..Capability::default()
         }
     }
 
     fn put(&self, payload: &Payload<'_>) -> Result<Key> {
         let key = self.new_key();
-        self.set(&key, payload)?;
+        self.insert(key.clone(), payload);
         Ok(key)
     }
 
@@ -124,9 +135,8 @@ impl Connector for MemoryConnector {
     }
 
     fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
-        let object = Object::new(payload);
-        let replaced = self.objects.lock().insert(key.clone(), object);
-        drop(replaced); // outside the lock: a large object takes time to free, an owner may call us
+        self.insert(key.clone(), payload);
+        self.arrivals.tell();
         Ok(())
     }
 
@@ -148,6 +158,16 @@ impl Connector for MemoryConnector {
 
     fn exists(&self, key: &Key) -> Result<bool> {
         Ok(self.objects.lock().contains_key(key))
+    }
+
+    fn wait(&self, key: &Key, timeout: Duration) -> Result<bool> {
+        let began = Instant::now();
+        let seen = self.arrivals.count();
+        if !self.exists(key)? {
+            self.arrivals
+                .sleep(seen, timeout.saturating_sub(began.elapsed()));
+        }
+        self.exists(key)
     }
 
     fn evict(&self, key: &Key) -> Result<()> {

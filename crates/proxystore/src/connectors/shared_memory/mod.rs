@@ -21,7 +21,7 @@ mod sweep;
 pub use listing::{Holder, SessionStatus, sessions};
 pub use session::Session;
 
-use super::file::{Directory, QUICK_UP_TO};
+use super::file::{Directory, QUICK_UP_TO, watch};
 use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
 use control::Control;
 use hold::Hold;
@@ -30,6 +30,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
 
 const KIND: &str = "shared-memory";
 /// Where Linux has shared memory.
@@ -164,6 +165,7 @@ impl Connector for SharedMemoryConnector {
     fn capability(&self) -> Capability {
         Capability {
             deferred_set: true,
+            notify: true,
             cross_process: true,
             ..Capability::default()
         }
@@ -219,6 +221,15 @@ impl Connector for SharedMemoryConnector {
     fn exists(&self, key: &Key) -> Result<bool> {
         let found = self.look(|directory| Ok(directory.contains(key)?.then_some(())));
         Ok(found?.is_some())
+    }
+
+    fn wait(&self, key: &Key, timeout: Duration) -> Result<bool> {
+        // A spill directory that is only made meanwhile is seen at the next look.
+        let directories: Vec<_> = [Some(&self.memory), self.spill.get()]
+            .into_iter()
+            .flatten()
+            .collect();
+        watch::wait(&directories, timeout, || self.exists(key))
     }
 
     fn evict(&self, key: &Key) -> Result<()> {
