@@ -257,7 +257,7 @@ impl Object {
                 "read it as `AnyArray`, as an `ndarray::Array` or as a view of its elements"
             }
             Codec::MessagePack => "read it as `MessagePack<T>` or `Value`",
-            Codec::Arrow => "read it as `RecordBatches` or `AnyTable`",
+            Codec::Arrow => "read it as `Object`, whose buffer 0 is an Arrow IPC stream",
         };
         Error::new(
             ErrorKind::WrongType,
