@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 ///
 /// A store is a handle: clones share the connector and the cache. All methods block; none needs a
 /// runtime, and all may be called from many threads. With the feature `async`,
-/// [`AsyncStore`](crate::AsyncStore) has the same verbs for asynchronous programs.
+/// `AsyncStore` has the same verbs for asynchronous programs.
 ///
 /// What was put stays until it is evicted or the store's owner [closes](Store::close) it with
 /// `clear`; dropping a store removes nothing.
