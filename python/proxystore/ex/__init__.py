@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 try:
-    import proxystore_ex as _extensions
+    _extensions: Any = importlib.import_module('proxystore_ex')
 except ModuleNotFoundError as error:
     if error.name != 'proxystore_ex':
         raise
