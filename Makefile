@@ -46,7 +46,7 @@ test: reports lint test-rust test-python ## Lint, Rust tests, Python tests, exam
 .PHONY: test-rust
 test-rust: machine reports redis
 	@echo '==> Rust tests'
-	@cargo test --workspace --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
+	@cargo test --workspace --all-features --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
 
 .PHONY: test-python
 test-python: $(VENV)/.wheel $(VENV)/.group-test reports redis
@@ -72,9 +72,9 @@ lint: lint-rust lint-python lint-laws ## Formatting, lints, types, documentation
 lint-rust: machine
 	@echo '==> lint: Rust'
 	@cargo fmt --all --check
-	@cargo clippy --quiet --workspace --all-targets -- -D warnings
+	@cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 	@$(PYTHON) scripts/check_features.py
-	@RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --workspace --no-deps
+	@RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --workspace --all-features --no-deps
 
 .PHONY: lint-python
 lint-python: $(VENV)/.wheel $(VENV)/.group-test $(VENV)/.group-lint
