@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
+from typing import TypedDict
 from typing import TypeVar
-
-from typing_extensions import TypedDict
 
 from proxystore.exceptions import ProxyStoreError
 from proxystore.utils.environment import hostname
