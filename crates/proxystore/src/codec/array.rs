@@ -238,7 +238,8 @@ mod crate_ndarray {
     }
 }
 
-#[cfg(all(test, feature = "ndarray"))]
+#[cfg(test)]
+#[cfg(feature = "ndarray")]
 mod tests {
     use super::{AnyArray, Decode, Encode, ErrorKind, Object};
     use ndarray::{Array1, Array2, ArrayD, ShapeBuilder, s};
