@@ -91,7 +91,9 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'isinstance of abstract': [(Reason.SLOTS, ANY)],
     'inspect.is...': [(Reason.SLOTS, ANY)],
     'inspect.signature': [(Reason.SLOTS, ANY)],
-    'bisect': [(Reason.SLOTS, {'dict', 'OrderedDict', 'defaultdict', 'mapping proxy'})],
+    'bisect': [
+        (Reason.SLOTS, {'dict', 'OrderedDict', 'defaultdict', 'mapping proxy', 'dtype'})
+    ],
     'struct.pack i': [(Reason.SLOTS, ANY)],
     'np.zeros': [(Reason.SLOTS, ANY)],
     # indexes
@@ -118,7 +120,10 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'itertools.islice stop': [(Reason.INT, ONLY_INT), (Reason.IDENTITY, {'None'})],
     'np.arange(8)[it]': [
         (Reason.INT, ONLY_INT),
-        (Reason.TYPE, {'bool', 'namedtuple', 'tuple', 'slice', 'None', 'Ellipsis'}),
+        (
+            Reason.TYPE,
+            {'bool', 'numpy bool', 'namedtuple', 'tuple', 'slice', 'None', 'Ellipsis'},
+        ),
     ],
     # numbers in text
     **{
@@ -139,6 +144,8 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
                 *TEXT,
                 'all special methods',
                 'PurePath',
+                'bytes',
+                *ONLY_INT,
                 'datetime64',
                 'record array',
             },
@@ -146,7 +153,7 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     ],
     'BytesIO': [(Reason.IDENTITY, {'None'})],
     'bytes % s': [(Reason.BYTES, ANY)],
-    'int.from_bytes': [(Reason.BYTES, {*INDEXES, 'int32'})],
+    'int.from_bytes': [(Reason.BYTES, {*INDEXES, 'int32', 'numpy bool'})],
     'memoryview': [(Reason.FORMAT, {'datetime64', 'record array'})],
     'memoryview format': [(Reason.FORMAT, {'datetime64', 'record array'})],
     # identity
@@ -159,11 +166,25 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     # asyncio
     'create_task': [(Reason.ASYNCIO, ANY)],
     'gather': [(Reason.ASYNCIO, ANY)],
+    # of some versions
+    'statistics.mean': [
+        (Reason.SLOTS, {'iterator', 'generator', 'generator coroutine'})
+    ],
+    'typing.get_args': [(Reason.TYPE, {'generic alias'})],
+    'typing.get_origin': [(Reason.TYPE, {'generic alias'})],
     # numpy
     'np.asarray': [
         (
             Reason.BUFFER,
-            {'bytes', 'record array', 'float64', 'float32', 'int32', 'numpy bool'},
+            {
+                'bytes',
+                'record array',
+                'float64',
+                'float32',
+                'int32',
+                'datetime64',
+                'numpy bool',
+            },
         ),
         (Reason.SLOTS, {'failing methods'}),
     ],
@@ -206,6 +227,10 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
         )
     },
 }
+
+
+OF_SOME_VERSIONS = {'statistics.mean', 'typing.get_args', 'typing.get_origin'}
+"""Show on some versions of Python only."""
 
 
 def is_documented(operation: str, target: str) -> bool:
