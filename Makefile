@@ -91,6 +91,18 @@ lint-laws: machine
 	@$(PYTHON) scripts/check_import_law.py
 	@$(PYTHON) scripts/check_tree.py
 
+.PHONY: bench
+bench: bench-proxy bench-store ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
+
+.PHONY: bench-proxy
+bench-proxy: $(VENV)/.wheel $(VENV)/.group-bench
+	@$(VENV)/bin/python benches/proxy/compare.py --out .build/proxy-$(TAG).md || true
+	@$(VENV)/bin/python benches/store/results.py benches/RESULTS.md 'Proxy type, $(TAG)' .build/proxy-$(TAG).md
+
+.PHONY: bench-store
+bench-store: $(VENV)/.wheel $(VENV)/.group-bench redis
+	@$(VENV)/bin/python benches/store/compare.py --write benches/RESULTS.md
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
 	@rm -rf target .build dist .venv .venv-* .mypy_cache .ruff_cache .pytest_cache
@@ -140,4 +152,4 @@ define GROUP
 	@touch $$@
 .PRECIOUS: %/.group-$(1)
 endef
-$(foreach group,demo test lint integrations,$(eval $(call GROUP,$(group))))
+$(foreach group,demo test lint integrations bench,$(eval $(call GROUP,$(group))))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 Medians = dict[str, dict[str, dict[str, float]]]
 
 # case, figure, ours, peer, least ratio peer / ours
@@ -107,21 +105,3 @@ def judge(medians: Medians, private: int) -> tuple[str, int]:
         private <= 1_000_000,
     )
     return '\n'.join(lines), missed
-
-
-def replace_section(path: Path, title: str, text: str) -> None:
-    """Puts a text under a heading of a Markdown file, in place of what was there."""
-    heading = f'## {title}\n'
-    old = path.read_text() if path.exists() else '# Results\n'
-    before, found, after = old.partition(heading)
-    rest = ''
-    if found:
-        _, next_heading, tail = after.partition('\n## ')
-        rest = next_heading + tail
-    intro = 'Made by `make bench-store`; every get was checked by its sum.\n\n'
-    plots = ''.join(
-        f'![{figure}](plots/{figure.replace("+", "-")}.svg)\n'
-        for figure in ('put', 'get', 'get+sum')
-    )
-    body = f'{heading}\n{intro}{text.strip()}\n\n{plots}'
-    path.write_text(f'{before.rstrip()}\n\n{body}{rest}')

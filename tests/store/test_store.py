@@ -168,6 +168,29 @@ def test_gets_of_one_key_share_one_fetch() -> None:
     assert all(result is results[0] for result in results)
 
 
+def test_a_get_that_overlaps_an_eviction_leaves_nothing_in_the_cache() -> None:
+    begun = threading.Event()
+    go = threading.Event()
+
+    def slow(data: Any) -> Any:
+        begun.set()
+        assert go.wait(10)
+        return bytes(data)
+
+    store = Store('overlap', LocalConnector(), serializer=bytes, deserializer=slow)
+    key = store.put(b'x')
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(store.get(key)))
+    thread.start()
+    assert begun.wait(10)
+    store.evict(key)
+    go.set()
+    thread.join(10)
+    assert results == [b'x']
+    assert not store.is_cached(key)
+    assert not store.exists(key)
+
+
 def test_gets_of_different_keys_run_side_by_side() -> None:
     meeting = threading.Barrier(2, timeout=10)
 

@@ -40,6 +40,7 @@ fn class_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Closed => "ConnectorClosedError",
         ErrorKind::Unsupported => "ConnectorUnsupportedError",
         ErrorKind::WrongHost => "WrongHostError",
+        ErrorKind::WrongType | ErrorKind::Encode => "SerializationError",
         _ => "ConnectorError",
     }
 }

@@ -107,7 +107,6 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
                 f'cache_size={cache_size} cannot be negative: use 0 to turn '
                 'the cache off'
             )
-        owner = connector is None
         if connector is None:
             from proxystore.connectors.shared_memory import SharedMemoryConnector
 
@@ -118,7 +117,6 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             from proxystore.store.metrics import StoreMetrics
 
             self._metrics = StoreMetrics()
-        self._owner = owner
         self._register = register
         self._cache_bytes = cache_bytes
         native = native_of(connector)

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// After so many failures of others that it waited for, a get fetches for itself.
 const PATIENCE: usize = 2;
@@ -83,6 +84,7 @@ impl PyStore {
         span: &mut Option<Span<'_>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
+        let changes = opened.changes.load(Ordering::Relaxed);
         let found = opened.backend.get(py, key, access)?;
         metrics::part(span, "connector");
         let Some(blob) = found else {
@@ -108,7 +110,9 @@ impl PyStore {
             None => codec::decode(py, &blob)?,
         };
         metrics::part(span, "deserialize");
-        opened.cache.get().insert(key, &obj, size)?;
+        if opened.changes.load(Ordering::Relaxed) == changes {
+            opened.cache.get().insert(key, &obj, size)?;
+        }
         Ok(Some(obj))
     }
 }

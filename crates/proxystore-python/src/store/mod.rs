@@ -21,6 +21,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub(crate) struct Opened {
@@ -37,6 +38,19 @@ pub(crate) struct Opened {
     /// if the connector is one of the core, whose configuration does not change.
     recipe: PyOnceLock<Py<PyTuple>>,
     flights: SingleFlight<String, Arc<Py<PyAny>>>,
+    /// Counts what `change` does, twice each.
+    changes: AtomicU64,
+}
+
+impl Opened {
+    /// Evicts or replaces objects. A get that overlaps it fills no cache: it may have read what is
+    /// there no more.
+    fn change<T>(&self, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        let done = work();
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        done
+    }
 }
 
 #[pyclass(name = "StoreBase", module = "proxystore._core", subclass, frozen)]
@@ -75,7 +89,7 @@ impl PyStore {
     pub(crate) fn evict_key(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let opened = self.opened()?;
         let mut span = self.measure("store.evict");
-        opened.backend.evict(key)?;
+        opened.change(|| opened.backend.evict(key))?;
         metrics::part(&mut span, "connector");
         opened.cache.get().remove(key)?;
         metrics::end(span, key)
@@ -137,6 +151,7 @@ impl PyStore {
             recorder: metrics.map(Recorder::new).transpose()?,
             recipe: PyOnceLock::new(),
             flights: SingleFlight::new(),
+            changes: AtomicU64::new(0),
         };
         self.opened
             .set(opened)
@@ -273,7 +288,7 @@ impl PyStore {
         let mut span = self.measure("store.set");
         let encoded = Self::encode(opened, obj, serializer)?;
         metrics::part(&mut span, "serialize");
-        opened.backend.set(key.py(), key, &encoded)?;
+        opened.change(|| opened.backend.set(key.py(), key, &encoded))?;
         opened.cache.get().remove(key)?;
         if let Some(mut span) = span {
             span.part("connector");
@@ -346,7 +361,7 @@ impl PyStore {
     fn _evict_batch(&self, py: Python<'_>, keys: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
         let opened = self.opened()?;
         let mut span = self.measure("store.evict_batch");
-        opened.backend.evict_batch(py, &keys)?;
+        opened.change(|| opened.backend.evict_batch(py, &keys))?;
         metrics::part(&mut span, "connector");
         keys.iter()
             .try_for_each(|key| opened.cache.get().remove(key))?;
