@@ -19,8 +19,14 @@ fn read(name: &str) -> Vec<u8> {
 fn every_golden_frame_is_sound() {
     let mut count = 0;
     for entry in std::fs::read_dir(path("").parent().unwrap()).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        Frame::parse(&bytes).unwrap();
+        let file = entry.unwrap().path();
+        if file
+            .extension()
+            .is_none_or(|extension| extension != "frame")
+        {
+            continue; // pickles have golden bytes of their own there
+        }
+        Frame::parse(&std::fs::read(file).unwrap()).unwrap();
         count += 1;
     }
     assert!(count > 20);
