@@ -25,7 +25,7 @@ from proxystore.proxy import is_resolved
 from proxystore.store.factory import StoreFactory
 
 if TYPE_CHECKING:
-    from proxystore.store.base import Store
+    from proxystore.store._coroutines import StoreCoroutines
 
 T = TypeVar('T')
 Asked = TypeVar('Asked')
@@ -90,11 +90,11 @@ class _Gathering(Generic[Asked]):
 class _Batches:
     """The gatherings of one store in one event loop."""
 
-    def __init__(self, store: Store[Any]) -> None:
+    def __init__(self, store: StoreCoroutines) -> None:
         # The loop that keeps this must not keep the store alive for it.
         reference = weakref.ref(store)
 
-        def own() -> Store[Any]:
+        def own() -> StoreCoroutines:
             found = reference()
             if found is None:
                 raise RuntimeError('the store of this call is gone')
@@ -109,7 +109,7 @@ _batches: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Any, _Batches
 )
 
 
-def _batches_of(store: Store[Any]) -> _Batches | None:
+def _batches_of(store: StoreCoroutines) -> _Batches | None:
     """Return the gatherings of a store, if its connector is good at batches."""
     if not store._gathers:
         return None
@@ -123,7 +123,7 @@ def _batches_of(store: Store[Any]) -> _Batches | None:
 
 
 async def aget(
-    store: Store[Any],
+    store: StoreCoroutines,
     key: Any,
     *,
     deserializer: Any = None,
@@ -145,7 +145,7 @@ async def aget(
 
 
 async def aput(
-    store: Store[Any],
+    store: StoreCoroutines,
     obj: Any,
     *,
     lifetime: Any = None,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Generic
-from typing import Literal
 from typing import TypeVar
 from typing import cast
 
@@ -18,6 +16,7 @@ from proxystore.store._batch import proxy_batch
 from proxystore.store._connector import check_connector
 from proxystore.store._connector import make_recipe
 from proxystore.store._connector import native_of
+from proxystore.store._coroutines import StoreCoroutines
 from proxystore.store.cache import LRUCache
 from proxystore.store.cache import machine_memory
 from proxystore.store.types import ConnectorT
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from proxystore.store.types import DeserializerT
     from proxystore.store.types import SerializerT
 
-    _Access = Literal['auto', 'copy', 'cow', 'view']
-
     if sys.version_info >= (3, 11):
         from typing import Self
     else:
@@ -49,7 +46,7 @@ NonProxiableT = TypeVar('NonProxiableT', bool, None)
 """What cannot be proxied: `True`, `False` and `None`."""
 
 
-class Store(_core.StoreBase, Generic[ConnectorT]):
+class Store(StoreCoroutines, Generic[ConnectorT]):
     """Puts objects into a connector and gets them back, by key or by proxy.
 
     What was put stays until it is evicted or its store's owner closes the
@@ -184,6 +181,33 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
         return StoreConfig._from_recipe(self._make_recipe())
 
     @classmethod
+    def from_url(
+        cls, url: str, *, name: str | None = None, **kwargs: Any
+    ) -> Store[Any]:
+        """Open a store by the URL of its connector.
+
+        Args:
+            url: `shm://`, `memory://`, `file:///directory`,
+                `redis://host:port` or `redis+unix:///socket`. A directory
+                that is opened so is kept when the store is closed, unless
+                `?clear=true` follows.
+            name: Name of the store; the URL if not given.
+            kwargs: The other keyword arguments of `Store`.
+
+        Raises:
+            ConnectorConfigError: If the URL, or an option in it, is not
+                known; the message names the nearest one.
+
+        Example:
+            >>> store = Store.from_url('memory://', name='example')
+            >>> store.connector
+            LocalConnector()
+        """
+        from proxystore.store._urls import open_connector
+
+        return Store(name or url, open_connector(url), **kwargs)
+
+    @classmethod
     def from_config(cls, config: StoreConfig) -> Store[Any]:
         """Open a store by its configuration.
 
@@ -203,98 +227,6 @@ class Store(_core.StoreBase, Generic[ConnectorT]):
             register=config.auto_register,
         )
         return store
-
-    @functools.cached_property
-    def _gathers(self) -> bool:
-        """Whether calls of tasks that run side by side become batches."""
-        native = native_of(self.connector)
-        return (
-            self._metrics is None
-            and native is not None
-            and bool(native.capability()['batch'])
-        )
-
-    async def aget(
-        self,
-        key: ConnectorKeyT,
-        *,
-        deserializer: DeserializerT | None = None,
-        default: object | None = None,
-        access: _Access | None = None,
-    ) -> Any | None:
-        """Return the object of a key, without holding up the event loop.
-
-        The arguments are those of `get`. From connectors that are good at
-        batches, such as Redis, what several tasks ask for side by side is
-        fetched in one round trip.
-
-        Example:
-            >>> import asyncio
-            >>> async def main(store):
-            ...     key = await store.aput('hello')
-            ...     return await store.aget(key)
-            >>> with Store('example') as store:
-            ...     asyncio.run(main(store))
-            'hello'
-        """
-        from proxystore.store._asynchronous import aget
-
-        return await aget(
-            self, key, deserializer=deserializer, default=default, access=access
-        )
-
-    async def aput(
-        self,
-        obj: Any,
-        *,
-        lifetime: Lifetime | None = None,
-        serializer: SerializerT | None = None,
-        **kwargs: Any,
-    ) -> ConnectorKeyT:
-        """Put an object, without holding up the event loop.
-
-        The arguments are those of `put`. The object must not change until
-        this has returned. Into connectors that are good at batches, such as
-        Redis, what several tasks put side by side goes in one round trip.
-        """
-        from proxystore.store._asynchronous import aput
-
-        key: ConnectorKeyT = await aput(
-            self, obj, lifetime=lifetime, serializer=serializer, **kwargs
-        )
-        return key
-
-    async def aproxy(
-        self,
-        obj: T,
-        *,
-        evict: bool = False,
-        lifetime: Lifetime | None = None,
-        serializer: SerializerT | None = None,
-        deserializer: DeserializerT | None = None,
-        populate_target: bool | None = None,
-        skip_nonproxiable: bool = False,
-        **kwargs: Any,
-    ) -> Proxy[T]:
-        """Put an object and return a proxy, without holding up the event loop.
-
-        The arguments are those of `proxy`. `await proxystore.aresolve(p)`
-        resolves it elsewhere in the same manner.
-
-        Raises:
-            NonProxiableTypeError: For `None`, `True` or `False`.
-        """
-        if obj is None or isinstance(obj, bool) or (evict and lifetime is not None):
-            # It is returned or refused, and nothing is put.
-            return self.proxy(
-                obj,
-                evict=evict,
-                lifetime=lifetime,
-                skip_nonproxiable=skip_nonproxiable,
-            )
-        populate = self._populate_target if populate_target is None else populate_target
-        key = await self.aput(obj, lifetime=lifetime, serializer=serializer, **kwargs)
-        return self._proxy_of(key, evict, deserializer, obj if populate else None)
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Unregister the store and close its connector.

@@ -4,6 +4,7 @@
 //! seldom: configuration, closing, futures, ownership.
 
 mod fetch;
+mod opened;
 mod put;
 
 use crate::cache::PyLruCache;
@@ -13,6 +14,7 @@ use crate::metrics::{self, Recorder, Span};
 use crate::proxy;
 use fetch::access_of;
 pub(crate) use fetch::failed_deserializer;
+use opened::Opened;
 use proxystore::single_flight::SingleFlight;
 use put::{attach, cached_hash, non_proxiable};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -21,37 +23,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
-
-pub(crate) struct Opened {
-    name: Py<PyString>,
-    pub(crate) backend: Backend,
-    connector: Py<PyAny>,
-    serializer: Option<Py<PyAny>>,
-    pub(crate) deserializer: Option<Py<PyAny>>,
-    pub(crate) cache: Py<PyLruCache>,
-    populate_target: bool,
-    /// None if metrics are off.
-    recorder: Option<Recorder>,
-    /// What a proxy carries to reopen this store elsewhere: made at the first need, and then kept
-    /// if the connector is one of the core, whose configuration does not change.
-    recipe: PyOnceLock<Py<PyTuple>>,
-    flights: SingleFlight<String, Arc<Py<PyAny>>>,
-    /// Counts what `change` does, twice each.
-    changes: AtomicU64,
-}
-
-impl Opened {
-    /// Evicts or replaces objects. A get that overlaps it fills no cache: it may have read what is
-    /// there no more.
-    fn change<T>(&self, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
-        self.changes.fetch_add(1, Ordering::Relaxed);
-        let done = work();
-        self.changes.fetch_add(1, Ordering::Relaxed);
-        done
-    }
-}
 
 #[pyclass(name = "StoreBase", module = "proxystore._core", subclass, frozen)]
 pub(crate) struct PyStore {

@@ -1,0 +1,122 @@
+"""Connectors by URL."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+from urllib.parse import SplitResult
+from urllib.parse import parse_qsl
+from urllib.parse import unquote
+from urllib.parse import urlsplit
+
+from proxystore.exceptions import ConnectorConfigError
+
+
+def open_connector(url: str) -> Any:
+    """Open the connector that a URL names.
+
+    Args:
+        url: `memory://`, `shm://`, `file:///directory`, `redis://host:port`
+            or `redis+unix:///socket`; options follow a `?`.
+
+    Raises:
+        ConnectorConfigError: If the URL is none of these, or an option is
+            not known; the message names the nearest one.
+    """
+    parts = urlsplit(url)
+    kind = _KINDS.get(parts.scheme)
+    if kind is None:
+        near = difflib.get_close_matches(parts.scheme, _KINDS, n=1)
+        hint = f' Did you mean {near[0]}://?' if near else ''
+        raise ConnectorConfigError(
+            f'{parts.scheme or url!r} is no kind of store that a URL can '
+            f'name.{hint} Known: {", ".join(f"{one}://" for one in _KINDS)}'
+        )
+    return kind(parts)
+
+
+def _options(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a URL, each read by its type."""
+    options = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f' Did you mean {near[0]!r}?' if near else ''
+            listed = ', '.join(known) or 'none'
+            raise ConnectorConfigError(
+                f'{parts.scheme}:// has no option {name!r}.{hint} Options: {listed}'
+            )
+        try:
+            options[name] = known[name](text)
+        except ValueError as error:
+            raise ConnectorConfigError(
+                f'{name}={text!r} in a {parts.scheme}:// URL: {error}'
+            ) from None
+    return options
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ('', '1', 'true', 'yes'):
+        return True
+    if text.lower() in ('0', 'false', 'no'):
+        return False
+    raise ValueError('give true or false')
+
+
+def _memory(parts: SplitResult) -> Any:
+    from proxystore.connectors.local import LocalConnector
+
+    _options(parts, {})
+    return LocalConnector()
+
+
+def _shared_memory(parts: SplitResult) -> Any:
+    from proxystore.connectors.shared_memory import SharedMemoryConnector
+
+    return SharedMemoryConnector(
+        **_options(parts, {'dir': str, 'spill_dir': str, 'limit': int})
+    )
+
+
+def _file(parts: SplitResult) -> Any:
+    from proxystore.connectors.file import FileConnector
+
+    if parts.netloc not in ('', 'localhost') or not parts.path.startswith('/'):
+        raise ConnectorConfigError(
+            'a file:// URL has three slashes and an absolute path: '
+            'file:///var/data/objects'
+        )
+    options = _options(parts, {'clear': _flag})
+    return FileConnector(unquote(parts.path), **{'clear': False, **options})
+
+
+def _redis(parts: SplitResult) -> Any:
+    from proxystore.connectors.redis import RedisConnector
+
+    if parts.username or parts.password or parts.path.strip('/'):
+        raise ConnectorConfigError(
+            'a redis:// URL for Python names host and port only: users, '
+            'passwords and databases would travel in every proxy'
+        )
+    options = _options(parts, {'clear': _flag})
+    try:
+        port = parts.port or 6379
+    except ValueError as error:
+        raise ConnectorConfigError(f'the port of {parts.netloc!r}: {error}') from None
+    return RedisConnector(parts.hostname or '127.0.0.1', port, **options)
+
+
+def _redis_socket(parts: SplitResult) -> Any:
+    from proxystore.connectors.redis import RedisConnector
+
+    options = _options(parts, {'clear': _flag})
+    return RedisConnector(unquote(parts.path), 0, **options)
+
+
+_KINDS = {
+    'file': _file,
+    'memory': _memory,
+    'redis': _redis,
+    'redis+unix': _redis_socket,
+    'shm': _shared_memory,
+}
