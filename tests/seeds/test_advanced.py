@@ -201,3 +201,42 @@ def test_a_torch_model(redis_server) -> None:
     other = store.set([1, 2, 3], serializer=serialize_torch_model)
     assert store.get(other) == [1, 2, 3]
     store.close()
+
+
+@pytest.mark.integration
+def test_a_torch_model_through_a_store_wide_serializer(redis_server) -> None:
+    import io
+
+    import torch
+    from proxystore.connectors.redis import RedisConnector
+    from proxystore.serialize import deserialize
+    from proxystore.serialize import serialize
+    from proxystore.store import Store
+
+    def to_bytes(obj: object) -> bytes:
+        if isinstance(obj, torch.nn.Module):
+            buffer = io.BytesIO()
+            torch.save(obj, buffer)
+            return b'torch' + buffer.getvalue()
+        return serialize(obj)
+
+    def from_bytes(data: bytes) -> object:
+        if data.startswith(b'torch'):
+            return torch.load(io.BytesIO(data[5:]), weights_only=False)
+        return deserialize(data)
+
+    with Store(
+        'torch-wide',
+        RedisConnector(redis_server.host, redis_server.port),
+        serializer=to_bytes,
+        deserializer=from_bytes,
+        populate_target=False,
+        register=True,
+    ) as store:
+        model = torch.nn.Linear(3, 2)
+        proxy = store.proxy(model)
+        assert torch.equal(proxy.weight, model.weight)
+        assert store.get(store.put({'a': 1})) == {'a': 1}
+        key = store.put(model)
+        fetched = store.get(key)
+        assert torch.equal(fetched(torch.ones(3)), model(torch.ones(3)))
