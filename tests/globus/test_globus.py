@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -33,6 +34,15 @@ from proxystore.globus import cli
 from proxystore.globus import client
 from proxystore.globus import scopes
 from proxystore.store import Store
+
+# An application of the SDK keeps its database of tokens open as long as it lives.
+pytestmark = pytest.mark.filterwarnings('ignore:unclosed database:ResourceWarning')
+
+
+@pytest.fixture(autouse=True)
+def applications_end_with_their_test() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 class Service(ThreadingHTTPServer):
