@@ -24,6 +24,7 @@ from typing import NamedTuple
 from typing import TypedDict
 from typing import TypeVar
 
+from proxystore.connectors._options import open_with_options
 from proxystore.exceptions import ProxyStoreError
 from proxystore.utils.environment import hostname
 from proxystore.utils.imports import get_object_path
@@ -281,8 +282,8 @@ class MultiConnector:
         for name, (path, options, policy_dict) in config.items():
             policy = Policy(**policy_dict)
             if policy.is_valid_on_host():
-                connector_type: Any = import_from_path(path)
-                connectors[name] = connector_type.from_config(options), policy
+                opened = open_with_options(import_from_path(path), options)
+                connectors[name] = opened, policy
             else:
                 dormant[name] = (path, options, policy_dict)
         return cls(connectors, dormant or None)

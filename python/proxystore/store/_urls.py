@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 from urllib.parse import SplitResult
 from urllib.parse import parse_qsl
 from urllib.parse import unquote
 from urllib.parse import urlsplit
 
+from proxystore._nearest import did_you_mean
 from proxystore.exceptions import ConnectorConfigError
 
 
@@ -26,8 +26,7 @@ def open_connector(url: str) -> Any:
     parts = urlsplit(url)
     kind = _KINDS.get(parts.scheme)
     if kind is None:
-        near = difflib.get_close_matches(parts.scheme, _KINDS, n=1)
-        hint = f' Did you mean {near[0]}://?' if near else ''
+        hint = did_you_mean(parts.scheme, _KINDS, '{}://')
         raise ConnectorConfigError(
             f'{parts.scheme or url!r} is no kind of store that a URL can '
             f'name.{hint} Known: {", ".join(f"{one}://" for one in _KINDS)}'
@@ -40,8 +39,7 @@ def _options(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
     options = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f' Did you mean {near[0]!r}?' if near else ''
+            hint = did_you_mean(name, known)
             listed = ', '.join(known) or 'none'
             raise ConnectorConfigError(
                 f'{parts.scheme}:// has no option {name!r}.{hint} Options: {listed}'

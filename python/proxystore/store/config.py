@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,7 +10,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic import ConfigDict
 from pydantic import Field
+from pydantic import model_validator
 
+from proxystore._nearest import did_you_mean
+from proxystore.connectors._options import open_with_options
 from proxystore.connectors.protocols import Connector
 from proxystore.serialize import BytesLike
 from proxystore.utils.config import dump
@@ -40,7 +42,31 @@ _KNOWN = {
 }
 
 
-class ConnectorConfig(BaseModel):
+class _StrictModel(BaseModel):
+    """A model that refuses unknown fields and names the nearest known one."""
+
+    model_config = ConfigDict(extra='forbid')
+
+    @model_validator(mode='before')
+    @classmethod
+    def _refuse_unknown(cls, data: Any) -> Any:
+        unknown = [
+            str(name)
+            for name in (data if isinstance(data, dict) else ())
+            if name not in cls.model_fields
+        ]
+        if unknown:
+            known = list(cls.model_fields)
+            hints = ''.join(did_you_mean(name, known) for name in unknown)
+            listed = ', '.join(map(repr, unknown))
+            raise ValueError(
+                f'{cls.__name__} has no field {listed}.{hints} '
+                f'Fields: {", ".join(known)}'
+            )
+        return data
+
+
+class ConnectorConfig(_StrictModel):
     """Which connector, and its options.
 
     Attributes:
@@ -55,8 +81,6 @@ class ConnectorConfig(BaseModel):
         LocalConnector()
     """
 
-    model_config = ConfigDict(extra='forbid')
-
     kind: str
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -69,8 +93,7 @@ class ConnectorConfig(BaseModel):
         short = self.kind.lower().removesuffix('connector').replace('_', '')
         path = _KNOWN.get(short, self.kind)
         if '.' not in path:
-            near = difflib.get_close_matches(short, _KNOWN, n=1)
-            hint = f' Did you mean {near[0]!r}?' if near else ''
+            hint = did_you_mean(short, _KNOWN)
             raise ValueError(
                 f'Unknown connector kind {self.kind!r}.{hint} Known kinds: '
                 f'{", ".join(sorted(_KNOWN))}; or give the full path of a '
@@ -83,12 +106,17 @@ class ConnectorConfig(BaseModel):
         """Open the connector.
 
         Raises:
+            ConnectorConfigError: If an option is not known, or one is
+                missing; the message names the nearest known one.
             ValueError: If `kind` names no connector.
         """
-        return self.get_connector_type().from_config(self.options)
+        opened: Connector[Any] = open_with_options(
+            self.get_connector_type(), self.options
+        )
+        return opened
 
 
-class StoreConfig(BaseModel):
+class StoreConfig(_StrictModel):
     """What is needed to open a store.
 
     Attributes:
@@ -106,8 +134,6 @@ class StoreConfig(BaseModel):
         >>> config.cache_size
         16
     """
-
-    model_config = ConfigDict(extra='forbid')
 
     name: str
     connector: ConnectorConfig

@@ -6,10 +6,10 @@ One implementation serves both generations: these are doors to
 
 from __future__ import annotations
 
-import difflib
 import enum
 from typing import Any
 
+from proxystore._nearest import did_you_mean
 from proxystore.store import register_store
 from proxystore.store.base import Store
 from proxystore.store.file import FileStore
@@ -63,8 +63,7 @@ def _class_of(kind: str | STORES | type[Store[Any]]) -> Any:
     if name.upper() in STORES.__members__:
         return STORES[name.upper()].value
     known = [member.name.lower() for member in STORES]
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f' Did you mean {near[0]!r}?' if near else ''
+    hint = did_you_mean(name.lower(), known)
     raise ValueError(
         f'Unknown kind of store {kind!r}.{hint} Known kinds: '
         f'{", ".join(known)}; or give a member of STORES or a subclass of '

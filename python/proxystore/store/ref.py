@@ -25,6 +25,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import ClassVar
 from typing import NoReturn
 from typing import TypeVar
 
@@ -215,7 +216,33 @@ def _evict(owner: OwnedProxy[Any]) -> None:
             raise
 
 
-class RefProxy(BaseRefProxy[T]):
+class _Borrow(BaseRefProxy[T]):
+    """A borrow, noted by its owner if that is in this process."""
+
+    __slots__ = ('__proxy_owner__',)
+
+    __proxy_borrows__: ClassVar[str]
+    """Where the owner notes borrows of this kind."""
+    __proxy_owner__: OwnedProxy[T] | None
+
+    def __init__(
+        self,
+        factory: FactoryType[T],
+        *,
+        cache_defaults: bool = False,
+        owner: OwnedProxy[T] | None = None,
+        target: T | None = None,
+    ) -> None:
+        super().__init__(factory, cache_defaults=cache_defaults, target=target)
+        self.__proxy_owner__ = owner
+        if owner is not None:
+            getattr(owner, type(self).__proxy_borrows__).add(id(self))
+
+    def __del__(self) -> None:
+        _give_back(self)
+
+
+class RefProxy(_Borrow[T]):
     """A borrow of an object, to read it; its owner lives at least as long.
 
     Args:
@@ -225,28 +252,11 @@ class RefProxy(BaseRefProxy[T]):
         target: As for `Proxy`.
     """
 
-    __slots__ = ('__proxy_owner__',)
-
-    __proxy_owner__: OwnedProxy[T] | None
-
-    def __init__(
-        self,
-        factory: FactoryType[T],
-        *,
-        cache_defaults: bool = False,
-        owner: OwnedProxy[T] | None = None,
-        target: T | None = None,
-    ) -> None:
-        super().__init__(factory, cache_defaults=cache_defaults, target=target)
-        self.__proxy_owner__ = owner
-        if owner is not None:
-            owner.__proxy_refs__.add(id(self))
-
-    def __del__(self) -> None:
-        _give_back(self)
+    __slots__ = ()
+    __proxy_borrows__ = '__proxy_refs__'
 
 
-class RefMutProxy(BaseRefProxy[T]):
+class RefMutProxy(_Borrow[T]):
     """The only borrow of an object, to change it: `update` stores the change.
 
     Args:
@@ -256,25 +266,8 @@ class RefMutProxy(BaseRefProxy[T]):
         target: As for `Proxy`.
     """
 
-    __slots__ = ('__proxy_owner__',)
-
-    __proxy_owner__: OwnedProxy[T] | None
-
-    def __init__(
-        self,
-        factory: FactoryType[T],
-        *,
-        cache_defaults: bool = False,
-        owner: OwnedProxy[T] | None = None,
-        target: T | None = None,
-    ) -> None:
-        super().__init__(factory, cache_defaults=cache_defaults, target=target)
-        self.__proxy_owner__ = owner
-        if owner is not None:
-            owner.__proxy_ref_muts__.add(id(self))
-
-    def __del__(self) -> None:
-        _give_back(self)
+    __slots__ = ()
+    __proxy_borrows__ = '__proxy_ref_muts__'
 
 
 def _restore(
@@ -290,7 +283,7 @@ def _restore(
     return restored
 
 
-def _give_back(ref: RefProxy[Any] | RefMutProxy[Any]) -> None:
+def _give_back(ref: _Borrow[Any]) -> None:
     """Let go of the owner; again, it does no harm."""
     try:
         owner, ref.__proxy_owner__ = ref.__proxy_owner__, None
@@ -309,7 +302,7 @@ def _give_back(ref: RefProxy[Any] | RefMutProxy[Any]) -> None:
         _evict(owner)
 
 
-def _end_scope(ref: RefProxy[Any] | RefMutProxy[Any]) -> None:
+def _end_scope(ref: _Borrow[Any]) -> None:
     _give_back(ref)
     ref.__proxy_invalid__ = ReferenceInvalidError(_OUT_OF_SCOPE)
     if is_resolved(ref):
@@ -319,7 +312,7 @@ def _end_scope(ref: RefProxy[Any] | RefMutProxy[Any]) -> None:
 def _store_of(proxy: BaseRefProxy[Any]) -> Store[Any]:
     kind = type(proxy)
     owner: Any = proxy if issubclass(kind, OwnedProxy) else None
-    if issubclass(kind, (RefProxy, RefMutProxy)):
+    if issubclass(kind, _Borrow):
         owner = proxy.__proxy_owner__
     store: Store[Any] | None = None if owner is None else owner.__proxy_store__
     return _store_factory(proxy).get_store() if store is None else store
