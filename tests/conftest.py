@@ -35,7 +35,41 @@ def _answers(address: RedisAddress) -> bool:
         return False
 
 
-def _start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], RedisAddress]:
+class OwnRedis:
+    """A server of one test's own, which may be killed and started again.
+
+    Args:
+        folder: Where it keeps its log, and its data with `appendonly`.
+        options: Of `redis-server`, by name without the dashes.
+    """
+
+    def __init__(self, folder: Path, **options: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.options = options
+        self._server, address = _start_redis(folder, options)
+        self.host, self.port = address
+
+    def __enter__(self) -> OwnRedis:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill it, as a crash would."""
+        self._server.kill()
+        self._server.wait()
+
+    def restart(self) -> None:
+        """Kill it and start it again, on the same port."""
+        self.kill()
+        self._server, _ = _start_redis(self.folder, self.options, self.port)
+
+
+def _start_redis(
+    folder: Path, own: dict[str, str] | None = None, port: int | None = None
+) -> tuple[subprocess.Popen[bytes], RedisAddress]:
     program = shutil.which('redis-server')
     if program is None:
         pytest.fail(
@@ -44,9 +78,9 @@ def _start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], RedisAddress]:
         )
     log = folder / 'redis.log'
     for _ in range(5):  # another program may take the free port before Redis does
-        address = RedisAddress('127.0.0.1', _free_port())
+        address = RedisAddress('127.0.0.1', port or _free_port())
         options = {'bind': address.host, 'port': address.port, 'dir': folder}
-        options |= {'save': '', 'appendonly': 'no', 'logfile': log}
+        options |= {'save': '', 'appendonly': 'no', 'logfile': log, **(own or {})}
         server = subprocess.Popen(
             [
                 program,

@@ -26,10 +26,11 @@ from proxystore.store.factory import PollingStoreFactory
 from proxystore.store.future import Future
 from proxystore.store.utils import resolve_async
 
+from ..conftest import OwnRedis
 from ..conftest import RedisAddress
 
 # Connectors whose waiters are told of a result.
-TOLD = ['local', 'file', 'default']
+TOLD = ['local', 'file', 'default', 'redis']
 
 
 @pytest.mark.parametrize('value', [None, True, 5, 'text', [1, 2], b'x' * 100_000])
@@ -267,6 +268,33 @@ def test_metrics_of_a_future(store_dir: Path) -> None:
         } <= set(metrics.times)
 
 
+def test_a_short_interval_is_no_busy_waiting(redis_server: RedisAddress) -> None:
+    connector = RedisConnector(redis_server.host, redis_server.port)
+    with Store('patient', connector, register=True) as store:
+        future: Future[str] = store.future(polling_interval=0)
+        timer = threading.Timer(1, future.set_result, ['told'])
+        before = time.thread_time()
+        timer.start()
+        assert future.result() == 'told'
+        assert time.thread_time() - before < 0.2
+        timer.join()
+
+
+def test_a_wait_outlives_the_restart_of_its_server(tmp_path: Path) -> None:
+    with OwnRedis(tmp_path) as server:
+        connector = RedisConnector(server.host, server.port)
+        with Store('restarted', connector, register=True) as store:
+            future: Future[str] = store.future(polling_interval=1000)
+            answers: list[str] = []
+            waiter = threading.Thread(target=lambda: answers.append(future.result()))
+            waiter.start()
+            time.sleep(0.2)
+            server.restart()
+            future.set_result('after all')
+            waiter.join(60)
+            assert answers == ['after all']
+
+
 def wait_in_child(future: Any, ready: Any, answer: Any) -> None:
     ready.set()
     answer.put(future.result(timeout=100))
@@ -293,20 +321,24 @@ def test_across_processes(
         assert child.exitcode == 0
 
 
-def test_ctrl_c_reaches_one_who_waits(store_dir: Path) -> None:
+@pytest.mark.parametrize('kind', ['file', 'redis'])
+def test_ctrl_c_reaches_one_who_waits(
+    kind: str, store_dir: Path, redis_server: RedisAddress
+) -> None:
     program = """
 import sys
-from proxystore.connectors.file import FileConnector
 from proxystore.store import Store
-store = Store('s', FileConnector(sys.argv[1]), register=True)
+store = Store.from_url(sys.argv[1], register=True)
 print('ready', flush=True)
 try:
     store.future(polling_interval=1000).result()
 except KeyboardInterrupt:
     print('interrupted')
 """
+    redis = f'redis://{redis_server.host}:{redis_server.port}'
+    url = f'file://{store_dir}' if kind == 'file' else redis
     child = subprocess.Popen(
-        [sys.executable, '-c', program, str(store_dir)],
+        [sys.executable, '-c', program, url],
         stdout=subprocess.PIPE,
         text=True,
     )

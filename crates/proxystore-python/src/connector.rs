@@ -354,9 +354,17 @@ impl Backend {
         }
     }
 
-    /// Waits for an object, for up to so many seconds. False, at once, where the connector would
-    /// only ask again and again.
-    pub(crate) fn wait(&self, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
+    /// Waits for an object, until the caller's next look and for no longer than `left` seconds.
+    /// False, at once, where the connector would only ask again and again.
+    ///
+    /// A connector that is told needs few looks, however often the caller would look.
+    pub(crate) fn wait(
+        &self,
+        key: &Bound<'_, PyAny>,
+        interval: f64,
+        left: Option<f64>,
+    ) -> PyResult<bool> {
+        const FEW: f64 = 5.0;
         let py = key.py();
         let Self::Native { connector, .. } = self else {
             return Ok(false);
@@ -365,6 +373,7 @@ impl Backend {
             return Ok(false);
         }
         let key = plain_key(key)?;
+        let seconds = interval.max(FEW).min(left.unwrap_or(f64::INFINITY));
         let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         let began = Instant::now();
         loop {

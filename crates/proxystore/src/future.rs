@@ -6,9 +6,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-/// The first pause between two looks, and the longest: a value that comes soon is noticed soon,
-/// and one that comes late costs few looks.
-const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(50));
+/// One wait of those that have no limit.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// A value that one process will [set](Self::set) and another [waits](Self::wait) for.
 ///
@@ -106,13 +105,14 @@ impl<T: Encode> StoreFuture<T> {
 }
 
 impl<T: Decode> StoreFuture<T> {
-    /// Waits for the value; without a limit, as long as it takes.
+    /// Waits for the value; without a limit, as long as it takes. It wakes at once where the
+    /// connector is told of a set ([`Capability::notify`](crate::Capability::notify)), and asks
+    /// again and again elsewhere.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] if it is not there within `timeout`, and as [`Store::get`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<T> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut pause = PAUSES.0;
         loop {
             if let Some(value) = self.store.get(&self.key)? {
                 return Ok(value);
@@ -128,8 +128,9 @@ impl<T: Decode> StoreFuture<T> {
                 )
                 .with_key(&self.key));
             }
-            std::thread::sleep(left.map_or(pause, |left| left.min(pause)));
-            pause = (pause * 2).min(PAUSES.1);
+            self.store
+                .connector()
+                .wait(&self.key, left.unwrap_or(LONG))?;
         }
     }
 }

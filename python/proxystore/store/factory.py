@@ -221,13 +221,11 @@ class PollingStoreFactory(StoreFactory[ConnectorT, T]):
                 interval = min(interval, longest)
             pause = max(interval, _SHORTEST_INTERVAL)
             interval *= self._polling_backoff_factor
-            if deadline is not None:
-                left = deadline - time.perf_counter()
-                if left <= 0:
-                    self._give_up(store, timeout)
-                pause = min(pause, left)
-            if not store._wait(key, pause):
-                time.sleep(pause)
+            left = None if deadline is None else deadline - time.perf_counter()
+            if left is not None and left <= 0:
+                self._give_up(store, timeout)
+            if not store._wait(key, pause, left):
+                time.sleep(pause if left is None else min(pause, left))
         if self.evict:
             store.evict(key)
         if store.metrics is not None:

@@ -327,8 +327,8 @@ impl PyStore {
         self.evict_key(key)
     }
 
-    fn _wait(&self, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
-        self.opened()?.backend.wait(key, seconds)
+    fn _wait(&self, key: &Bound<'_, PyAny>, interval: f64, left: Option<f64>) -> PyResult<bool> {
+        self.opened()?.backend.wait(key, interval, left)
     }
 
     fn _evict_batch(&self, py: Python<'_>, keys: Vec<Bound<'_, PyAny>>) -> PyResult<()> {

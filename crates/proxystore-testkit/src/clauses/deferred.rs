@@ -3,7 +3,7 @@
 use super::{Applies, deferred_set};
 use crate::Trial;
 use crate::content::{assert_holds, content};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proxystore::{Access, Connector, ErrorKind, Payload};
 
@@ -23,6 +23,10 @@ pub(super) const TRIALS: &[(Trial, Applies)] = &[
     (
         Trial::new("a_wait_ends_when_the_object_is_set", wait_is_told),
         deferred_set,
+    ),
+    (
+        Trial::new("a_wait_is_told_and_does_not_ask", wait_is_told_at_once),
+        |capability| capability.notify,
     ),
     (
         Trial::new("a_wait_ends_when_its_time_is_over", wait_gives_up),
@@ -70,6 +74,36 @@ fn wait_is_told(connector: &dyn Connector) {
         assert!(connector.wait(&key, Duration::ZERO).expect("wait"));
         connector.evict(&key).expect("evict");
     }
+}
+
+/// A connector that only looked now and then, once a second say, would take a minute.
+fn wait_is_told_at_once(connector: &dyn Connector) {
+    const ROUNDS: u32 = 40;
+    let mut waited = Duration::ZERO;
+    for _ in 0..ROUNDS {
+        let key = connector.new_key();
+        let set = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                while !connector.wait(&key, Duration::from_secs(60)).expect("wait") {}
+                Instant::now()
+            });
+            std::thread::sleep(Duration::from_millis(20));
+            let began = Instant::now();
+            connector
+                .set(&key, &Payload::from_bytes(b"here"))
+                .expect("set");
+            waiter
+                .join()
+                .expect("a waiter")
+                .saturating_duration_since(began)
+        });
+        waited += set;
+        connector.evict(&key).expect("evict");
+    }
+    assert!(
+        waited < Duration::from_millis(150) * ROUNDS,
+        "it was told of {ROUNDS} sets after {waited:?} in all"
+    );
 }
 
 fn wait_gives_up(connector: &dyn Connector) {

@@ -74,7 +74,7 @@ impl Keyspace {
         }
         pairs()
             .filter(|(_, payload)| needs_chunks(payload))
-            .try_for_each(|(name, payload)| self.set_chunked(connection, name, payload))
+            .try_for_each(|(name, payload)| self.set_chunked(connection, name, payload, false))
     }
 
     /// Gets a whole batch, many to a command.

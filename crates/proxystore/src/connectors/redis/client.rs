@@ -56,7 +56,8 @@ impl Client {
         self.pool.clear();
     }
 
-    fn open(&self) -> Result<Box<Connection>> {
+    /// A new connection.
+    pub(super) fn open(&self) -> Result<Box<Connection>> {
         let opened = Connection::open(&self.config).map(Box::new);
         opened.map_err(|failure| match failure {
             Failure::Broken(error) => self.unreachable(error),
@@ -82,7 +83,7 @@ impl Client {
             .with_source(error)
     }
 
-    fn error(&self, failure: Failure) -> Error {
+    pub(super) fn error(&self, failure: Failure) -> Error {
         let place = self.config.place();
         let error = match failure {
             Failure::Broken(error) if is_timeout(&error) => {

@@ -196,6 +196,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits for something to read, without reading it. False if the time is over.
+    pub(super) fn is_readable(&mut self, limit: Duration) -> Result<bool, Failure> {
+        if self.start < self.end {
+            return Ok(true);
+        }
+        let readable = self.stream.is_readable(limit);
+        readable.map_err(|error| self.broken(error))
+    }
+
+    /// Reads and forgets what the server says without having been asked.
+    pub(super) fn announced(&mut self) -> Result<(), Failure> {
+        self.owed += 1;
+        self.drain()
+    }
+
     /// The answer to `EXEC`: one result for each command between, read by `read`.
     pub(super) fn transaction<T>(
         &mut self,
@@ -372,6 +387,37 @@ impl Stream {
         match got {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             got => got,
+        }
+    }
+
+    /// Waits for something to receive. False if the time is over.
+    fn is_readable(&self, limit: Duration) -> io::Result<bool> {
+        let began = Instant::now();
+        loop {
+            let left = limit.saturating_sub(began.elapsed());
+            let mut wanted = libc::pollfd {
+                fd: self.socket.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
+            let slice = libc::c_int::try_from(left.min(SLICE).as_micros().div_ceil(1000));
+            // SAFETY: one `pollfd`, alive during the call.
+            let got = unsafe { libc::poll(&raw mut wanted, 1, slice.unwrap_or(libc::c_int::MAX)) };
+            if got > 0 {
+                return Ok(true);
+            }
+            if got < 0 {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            if interrupt::is_requested() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
         }
     }
 

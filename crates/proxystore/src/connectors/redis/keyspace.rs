@@ -62,6 +62,7 @@ impl Keyspace {
         connection: &mut Connection,
         name: &[u8],
         head: &ChunkHead,
+        is_told: bool,
     ) -> Result<Option<ChunkHead>, Failure> {
         let mut commands = Commands::of(&[b"MULTI"]);
         for index in 0..head.count() {
@@ -70,8 +71,11 @@ impl Keyspace {
         commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
         commands.push(&[b"SET", name, &head.to_bytes()]);
         commands.push(&[b"EXEC"]);
+        if is_told {
+            push_tell(&mut commands, name);
+        }
         connection.send(&commands)?;
-        connection.transaction(head.count() + 2, |connection| {
+        let published = connection.transaction(head.count() + 2, |connection| {
             let mut kept = 0;
             for _ in 0..head.count() {
                 kept += connection.integer()?;
@@ -85,7 +89,12 @@ impl Keyspace {
                     "OOM part of the object was evicted while the rest was sent".to_owned(),
                 ))
             }
-        })
+        });
+        if is_told && matches!(published, Ok(_) | Err(Failure::Server(_))) {
+            let told = told(connection);
+            return published.and_then(|old| told.map(|()| old));
+        }
+        published
     }
 
     /// Removes the chunks of a value whose head is gone.
@@ -102,10 +111,11 @@ impl Keyspace {
         connection: &mut Connection,
         name: &[u8],
         payload: &Payload<'_>,
+        is_told: bool,
     ) -> Result<(), Failure> {
         let head = ChunkHead::fresh(payload.len());
         let sent = self.send_chunks(connection, payload, &head);
-        let published = sent.and_then(|()| self.publish(connection, name, &head));
+        let published = sent.and_then(|()| self.publish(connection, name, &head, is_told));
         match published {
             Ok(Some(old)) => self.remove_chunks(connection, &old),
             Ok(None) => Ok(()),
@@ -143,7 +153,7 @@ impl Keyspace {
         payload: &Payload<'_>,
     ) -> Result<(), Failure> {
         if needs_chunks(payload) {
-            return self.set_chunked(connection, name, payload);
+            return self.set_chunked(connection, name, payload, false);
         }
         let mut commands = Commands::new();
         push_set(&mut commands, name, payload);
@@ -151,7 +161,7 @@ impl Keyspace {
         connection.ok()
     }
 
-    /// Stores under a key that may hold something already.
+    /// Stores under a key that may hold something already, and tells those who wait for it.
     pub(super) fn replace(
         &self,
         connection: &mut Connection,
@@ -159,18 +169,21 @@ impl Keyspace {
         payload: &Payload<'_>,
     ) -> Result<(), Failure> {
         if needs_chunks(payload) {
-            return self.set_chunked(connection, name, payload);
+            return self.set_chunked(connection, name, payload, true);
         }
         let mut commands = Commands::of(&[b"MULTI"]);
         commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
         push_set(&mut commands, name, payload);
         commands.push(&[b"EXEC"]);
+        push_tell(&mut commands, name);
         connection.send(&commands)?;
         let old = connection.transaction(2, |connection| {
             let old = connection.bulk()?;
             connection.ok()?;
             Ok(old)
-        })?;
+        });
+        let old = old?;
+        told(connection)?;
         match old.and_then(|old| ChunkHead::parse(&old)) {
             Some(old) => self.remove_chunks(connection, &old),
             None => Ok(()),
@@ -349,6 +362,19 @@ fn push_set<'a>(commands: &mut Commands<'a>, name: &[u8], payload: &Payload<'a>)
     commands.argument(b"SET");
     commands.argument(name);
     commands.value(payload.pieces().iter().copied(), payload.len());
+}
+
+/// Wakes those who wait for an object. Its channel has the name of its key.
+fn push_tell(commands: &mut Commands<'_>, name: &[u8]) {
+    commands.push(&[b"PUBLISH", name, b""]);
+}
+
+/// The answer to it. Users who may not are not told: who waits asks now and then.
+fn told(connection: &mut Connection) -> Result<(), Failure> {
+    match connection.integer() {
+        Ok(_) | Err(Failure::Server(_)) => Ok(()),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn push_unlink(commands: &mut Commands<'_>, names: &[Vec<u8>]) {

@@ -12,6 +12,7 @@ mod connection;
 mod keyspace;
 mod pool;
 mod protocol;
+mod waiting;
 
 pub use config::RedisConfig;
 
@@ -24,6 +25,7 @@ use protocol::Commands;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Keeps objects in a Redis server, 4.0 or later (or Valkey).
 ///
@@ -114,6 +116,7 @@ impl Connector for RedisConnector {
         Capability {
             deferred_set: true,
             batch: true,
+            notify: true,
             cross_process: true,
             cross_host: true,
             ..Capability::default()
@@ -193,6 +196,10 @@ impl Connector for RedisConnector {
             Ok(connection.integer()? > 0)
         });
         found.map_err(|error| error.with_key(key))
+    }
+
+    fn wait(&self, key: &Key, timeout: Duration) -> Result<bool> {
+        self.wait_for(key, timeout)
     }
 
     fn evict(&self, key: &Key) -> Result<()> {
