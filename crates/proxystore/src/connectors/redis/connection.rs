@@ -1,23 +1,19 @@
 //! One socket to a server: commands out, replies in.
 
-use super::config::{Address, RedisConfig};
+use super::config::RedisConfig;
 use super::protocol::{Commands, Head};
+use super::stream::{Stream, remaining};
 use crate::blob::Buffer;
-use crate::{fork, interrupt};
+use crate::fork;
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// Bytes that are received ahead. A whole small reply fits.
 const AHEAD: usize = 16 << 10;
 /// A line of a reply is shorter than this.
 const LONGEST_LINE: usize = 8 << 10;
-
-/// How often a waiting call asks whether the program wants it to end.
-const SLICE: Duration = Duration::from_millis(500);
 
 /// What went wrong in a call.
 #[derive(Debug)]
@@ -48,18 +44,6 @@ pub(super) struct Connection {
     owed: usize,
     /// Nothing unexpected has come.
     sound: bool,
-}
-
-struct Stream {
-    socket: Socket,
-    /// How long one call of the system waits, and how long all of them without a byte between.
-    slice: Duration,
-    limit: Duration,
-}
-
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl Connection {
@@ -334,196 +318,8 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("socket", &self.stream.socket.as_raw_fd())
+            .field("socket", &self.stream.as_raw_fd())
             .field("owed", &self.owed)
             .finish_non_exhaustive()
-    }
-}
-
-fn remaining(deadline: Instant) -> io::Result<Duration> {
-    let rest = deadline.saturating_duration_since(Instant::now());
-    if rest.is_zero() {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    Ok(rest)
-}
-
-impl Stream {
-    fn connect(address: &Address<'_>, deadline: Instant) -> io::Result<Self> {
-        Ok(Self {
-            socket: Socket::connect(address, deadline)?,
-            slice: Duration::ZERO,
-            limit: Duration::ZERO,
-        })
-    }
-
-    /// How long to wait, without any byte sent or received.
-    fn set_timeout(&mut self, limit: Duration) -> io::Result<()> {
-        let slices = limit.as_nanos().div_ceil(SLICE.as_nanos()).max(1);
-        self.slice = limit / u32::try_from(slices).unwrap_or(u32::MAX);
-        self.limit = limit;
-        match &self.socket {
-            Socket::Tcp(stream) => {
-                stream.set_read_timeout(Some(self.slice))?;
-                stream.set_write_timeout(Some(self.slice))
-            }
-            Socket::Unix(stream) => {
-                stream.set_read_timeout(Some(self.slice))?;
-                stream.set_write_timeout(Some(self.slice))
-            }
-        }
-    }
-
-    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.patiently(|| send_vectored(self.socket.as_raw_fd(), slices))
-    }
-
-    /// Receives at least one byte.
-    fn receive(&self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let got = self.patiently(|| match &self.socket {
-            Socket::Tcp(stream) => { stream }.read_vectored(parts),
-            Socket::Unix(stream) => { stream }.read_vectored(parts),
-        });
-        match got {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            got => got,
-        }
-    }
-
-    /// Waits for something to receive. False if the time is over.
-    fn is_readable(&self, limit: Duration) -> io::Result<bool> {
-        let began = Instant::now();
-        loop {
-            let left = limit.saturating_sub(began.elapsed());
-            let mut wanted = libc::pollfd {
-                fd: self.socket.as_raw_fd(),
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            let slice = libc::c_int::try_from(left.min(SLICE).as_micros().div_ceil(1000));
-            // SAFETY: one `pollfd`, alive during the call.
-            let got = unsafe { libc::poll(&raw mut wanted, 1, slice.unwrap_or(libc::c_int::MAX)) };
-            if got > 0 {
-                return Ok(true);
-            }
-            if got < 0 {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-            if interrupt::is_requested() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            if left.is_zero() {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Repeats a call until it moves something, the time is over, or the program wants it to end.
-    fn patiently(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let mut waited = Duration::ZERO;
-        loop {
-            let error = match call() {
-                Ok(moved) => return Ok(moved),
-                Err(error) => error,
-            };
-            match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => waited += self.slice,
-                _ => return Err(error),
-            }
-            // After a slice as well: a signal just before the call does not wake it.
-            if interrupt::is_requested() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            if waited >= self.limit {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
-    }
-}
-
-impl Socket {
-    fn connect(address: &Address<'_>, deadline: Instant) -> io::Result<Self> {
-        match address {
-            Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
-            Address::Tcp(host, port) => {
-                let mut last = io::Error::other("the name stands for no address");
-                for address in resolve(host, *port, deadline)? {
-                    match TcpStream::connect_timeout(&address, remaining(deadline)?) {
-                        Ok(stream) => {
-                            // A command is sent whole; it must not wait for company.
-                            stream.set_nodelay(true)?;
-                            keep_alive(stream.as_raw_fd());
-                            return Ok(Self::Tcp(stream));
-                        }
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last)
-            }
-        }
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Self::Tcp(stream) => stream.as_raw_fd(),
-            Self::Unix(stream) => stream.as_raw_fd(),
-        }
-    }
-}
-
-/// The addresses of a host. Names are looked up on a thread of their own: the system's resolver
-/// has no time limit.
-fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let name = host.to_owned();
-    let (found, wait) = std::sync::mpsc::channel();
-    std::thread::Builder::new()
-        .name("proxystore-resolve".to_owned())
-        .spawn(move || {
-            let addresses = (name.as_str(), port).to_socket_addrs();
-            let _ = found.send(addresses.map(Iterator::collect));
-        })?;
-    wait.recv_timeout(remaining(deadline)?)
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// Lets the system notice a peer that has gone without a word. Best effort.
-fn keep_alive(socket: RawFd) {
-    let on: libc::c_int = 1;
-    // SAFETY: the option is an int, and lives through the call.
-    unsafe {
-        libc::setsockopt(
-            socket,
-            libc::SOL_SOCKET,
-            libc::SO_KEEPALIVE,
-            (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
-        )
-    };
-}
-
-/// `writev` that never raises `SIGPIPE`, whatever the program around us does with that signal.
-fn send_vectored(socket: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    /// The system takes no more pieces at once.
-    const MOST: usize = 1024;
-    // SAFETY: a message header of zeros is a valid one.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    // `IoSlice` has the layout of `iovec`; the system only reads through the pointer.
-    message.msg_iov = slices.as_ptr().cast_mut().cast();
-    message.msg_iovlen = slices.len().min(MOST) as _;
-    // SAFETY: `message` describes slices that live through the call.
-    let sent = unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) };
-    if sent < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(sent as usize)
     }
 }

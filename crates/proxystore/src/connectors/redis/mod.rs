@@ -12,6 +12,7 @@ mod connection;
 mod keyspace;
 mod pool;
 mod protocol;
+mod stream;
 mod waiting;
 
 pub use config::RedisConfig;
