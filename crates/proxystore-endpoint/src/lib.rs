@@ -1,1 +1,18 @@
 //! Endpoints: small daemons, one at each site, that hold objects and fetch them from their peers.
+//!
+//! # Features
+//!
+//! `client` is the local protocol and the connector that speaks it; `daemon` is the rest.
+
+#![deny(missing_docs)]
+
+#[cfg(feature = "daemon")]
+mod draft;
+#[cfg(feature = "daemon")]
+pub mod object;
+#[cfg(feature = "daemon")]
+pub mod objects;
+#[cfg(feature = "daemon")]
+pub mod remote;
+#[cfg(feature = "daemon")]
+mod segment;
