@@ -8,10 +8,13 @@
 
 #[cfg(feature = "daemon")]
 mod draft;
+pub mod identity;
 #[cfg(feature = "daemon")]
 pub mod object;
 #[cfg(feature = "daemon")]
 pub mod objects;
+#[cfg(feature = "daemon")]
+pub mod peer;
 #[cfg(feature = "daemon")]
 pub mod remote;
 #[cfg(feature = "daemon")]
