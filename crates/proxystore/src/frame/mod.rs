@@ -17,7 +17,7 @@ pub use read::Frame;
 pub use write::{FrameBuilder, Head};
 
 use std::ops::Range;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// First bytes of every frame.
 pub const MAGIC: [u8; 4] = *b"PXF1";
@@ -81,16 +81,29 @@ impl Codec {
     }
 }
 
+/// Up to here xxh3 hashes bytes that lie together at once, without its state of half a kilobyte.
+const HASHED_AT_ONCE: usize = 240;
+
 /// xxh3 of the head (its checksum taken as zero) and the stream, lower half.
-fn head_checksum<'a>(head: &[u8], stream: impl Iterator<Item = &'a [u8]>) -> u32 {
-    let mut state = Xxh3::new();
-    state.update(&head[..CHECKSUM_AT.start]);
-    state.update(&[0; 4]);
-    state.update(&head[CHECKSUM_AT.end..]);
-    for piece in stream {
-        state.update(piece);
+fn head_checksum<'a>(head: &'a [u8], stream: impl Iterator<Item = &'a [u8]> + Clone) -> u32 {
+    let pieces = [
+        &head[..CHECKSUM_AT.start],
+        &[0; 4],
+        &head[CHECKSUM_AT.end..],
+    ];
+    let pieces = pieces.into_iter().chain(stream);
+    let mut short = [0; HASHED_AT_ONCE];
+    let mut len = 0;
+    for piece in pieces.clone() {
+        let Some(place) = short.get_mut(len..len + piece.len()) else {
+            let mut state = Xxh3::new();
+            pieces.for_each(|piece| state.update(piece));
+            return state.digest() as u32;
+        };
+        place.copy_from_slice(piece);
+        len += piece.len();
     }
-    state.digest() as u32
+    xxh3_64(&short[..len]) as u32
 }
 
 /// xxh3 of all buffers, one after the other, without the padding between them.

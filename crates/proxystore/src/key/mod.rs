@@ -1,11 +1,15 @@
 //! Names of stored objects.
 
 use crate::{Error, ErrorKind, Result};
+use smallvec::SmallVec;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+mod seed;
 
 /// Longest key that is taken, in bytes: what a file name may have.
 const MAX_LEN: usize = 255;
+/// Length of the keys that [`Key::fresh`] makes: 130 bits, five in each character.
+const FRESH_LEN: usize = 26;
 
 /// The name of one stored object: 1 to 255 bytes of text without `/` or NUL, not `.` or `..`,
 /// so that every connector, a directory of files too, can use it as it is.
@@ -17,7 +21,10 @@ const MAX_LEN: usize = 255;
 /// assert!(Key::new("../etc/passwd").is_err());
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(Box<str>);
+pub struct Key(
+    /// Always text. Fresh keys need no memory of their own.
+    SmallVec<[u8; 32]>,
+);
 
 impl Key {
     /// A key of the given name.
@@ -31,7 +38,7 @@ impl Key {
             && name != ".."
             && !name.bytes().any(|byte| byte == b'/' || byte == 0);
         if sound {
-            Ok(Self(name.into()))
+            Ok(Self(SmallVec::from_slice(name.as_bytes())))
         } else {
             Err(Error::new(
                 ErrorKind::InvalidKey,
@@ -44,82 +51,46 @@ impl Key {
     /// characters of lower-case base 32. Unguessable from outside; unique after `fork` too.
     #[must_use]
     pub fn fresh() -> Self {
-        let (seed, count) = (process_seed(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let bits = (seed << 48) | u128::from(count & ((1 << 48) - 1));
-        let mut text = String::with_capacity(26);
-        for place in (0..26).rev() {
-            text.push(char::from(ALPHABET[(bits >> (5 * place)) as usize & 31]));
+        let bits = seed::next();
+        let mut text = [0; FRESH_LEN];
+        for (place, character) in text.iter_mut().rev().enumerate() {
+            *character = ALPHABET[(bits >> (5 * place)) as usize & 31];
         }
-        Self(text.into_boxed_str())
+        Self(SmallVec::from_slice(&text))
     }
 
     /// Whether a name has the form of those that [`fresh`](Self::fresh) makes.
     #[must_use]
     pub fn is_fresh_form(name: &str) -> bool {
-        name.len() == 26 && name.bytes().all(|byte| ALPHABET.contains(&byte))
+        name.len() == FRESH_LEN && name.bytes().all(|byte| ALPHABET.contains(&byte))
     }
 
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // SAFETY: made from text, or from characters of the alphabet, and never changed.
+        unsafe { std::str::from_utf8_unchecked(&self.0) }
     }
 }
 
 /// Crockford's base 32: no letter that looks like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-static COUNTER: AtomicU64 = AtomicU64::new(0);
-static SEED_HIGH: AtomicU64 = AtomicU64::new(0);
-static SEED_LOW: AtomicU64 = AtomicU64::new(0);
-/// The process that the seed belongs to: a forked child draws its own.
-static SEED_PROCESS: AtomicU32 = AtomicU32::new(0);
-
-fn process_seed() -> u128 {
-    // `getpid` costs some 50 ns; a child that kept its parent's seed would overwrite its objects.
-    let process = std::process::id();
-    if SEED_PROCESS.load(Ordering::Acquire) != process {
-        static DRAW: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        // A fork while another thread draws leaves the lock taken in the child for good, so the
-        // child must not wait for it: two draws at once only waste one.
-        let _guard = DRAW.try_lock();
-        let mut random = [0_u8; 16];
-        fill_random(&mut random);
-        let bits = u128::from_le_bytes(random);
-        SEED_HIGH.store((bits >> 64) as u64, Ordering::Relaxed);
-        SEED_LOW.store(bits as u64, Ordering::Relaxed);
-        SEED_PROCESS.store(process, Ordering::Release);
-    }
-    let high = u128::from(SEED_HIGH.load(Ordering::Relaxed));
-    ((high << 64) | u128::from(SEED_LOW.load(Ordering::Relaxed))) & ((1 << 80) - 1)
-}
-
-/// Fills from the kernel's generator.
-fn fill_random(bytes: &mut [u8]) {
-    // SAFETY: the pointer and length describe the slice. Up to 256 bytes are never short.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    assert_eq!(
-        got,
-        bytes.len() as isize,
-        "the kernel's random generator failed"
-    );
-}
-
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({})", self.0)
+        write!(f, "Key({self})")
     }
 }
 
 impl AsRef<str> for Key {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
