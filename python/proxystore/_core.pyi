@@ -254,6 +254,14 @@ def store_factory(
     evict: bool = False,
     deserializer: Callable[..., Any] | None = None,
 ) -> Any: ...
+def store_proxy(
+    key: Any,
+    recipe: tuple[Any, ...],
+    default_class: type | None = None,
+    default_hash: int | bool | Exception | None = None,
+    evict: bool = False,
+    deserializer: Callable[..., Any] | None = None,
+) -> Any: ...
 def put_or_frame(store: StoreBase, objs: list[Any], below: int) -> list[Any]: ...
 def get_many(
     store: StoreBase, keys: list[Any]

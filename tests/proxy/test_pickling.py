@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from proxystore.connectors.file import FileConnector
 from proxystore.factory import SimpleFactory
 from proxystore.proxy import Proxy
+from proxystore.proxy import get_factory
 from proxystore.proxy import is_resolved
 from proxystore.store import Store
 
@@ -22,6 +24,40 @@ def test_a_stores_proxy_of_an_array_is_small(tmp_path):
     with Store('mystore', FileConnector(path), register=False) as store:
         data = pickle.dumps(store.proxy(np.arange(3)))
     assert len(data) <= 300
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize('evict', [False, True])
+def test_a_stores_proxy_travels_as_one_call(tmp_path, protocol, evict):
+    with Store('mystore', FileConnector(str(tmp_path)), register=True) as store:
+        p = store.proxy([1, 2], evict=evict)
+        function, args = p.__reduce__()
+        assert function.__name__ == '_proxy_trampoline'
+        assert args == (get_factory(p), list, False)
+        data = pickle.dumps(p, protocol)
+        assert data.count(b'proxystore') == 1
+        for q in (pickle.loads(data), copy.copy(p)):
+            assert type(q) is Proxy
+            assert not is_resolved(q)
+            assert isinstance(q, list)
+            with pytest.raises(TypeError, match='unhashable'):
+                hash(q)
+            assert not is_resolved(q)
+            assert get_factory(q).key == get_factory(p).key
+            assert get_factory(q).evict is evict
+        q = pickle.loads(data)
+        assert q == [1, 2]
+        assert store.exists(get_factory(p).key) is not evict
+
+
+def test_a_stores_proxy_keeps_its_deserializer(tmp_path):
+    with Store('mystore', FileConnector(str(tmp_path)), register=True) as store:
+        p = store.proxy(
+            'text', serializer=str.encode, deserializer=bytes.decode, evict=True
+        )
+        q = pickle.loads(pickle.dumps(p))
+        assert get_factory(q).deserializer == bytes.decode
+        assert q == 'text'
 
 
 @pytest.mark.parametrize('target', [[1], {}, {1}, bytearray(), np.zeros(2)], ids=repr)

@@ -8,6 +8,7 @@ import copy
 import pickle
 import typing
 import weakref
+from types import SimpleNamespace
 from typing import Generic
 from typing import TypeVar
 
@@ -288,3 +289,64 @@ def test_a_subclass_must_call_init():
 
     with pytest.raises(ProxyResolveError, match='not initialized'):
         str(Forgetful())
+
+
+@pytest.fixture
+def changed_class():
+    """Set attributes of `Proxy` itself, and take them away again."""
+    names = []
+
+    def change(name, value):
+        setattr(Proxy, name, value)
+        names.append(name)
+
+    yield change
+    for name in names:
+        if name in vars(Proxy):
+            delattr(Proxy, name)
+
+
+def test_an_attribute_that_the_class_gets_later(changed_class):
+    p = Proxy(lambda: SimpleNamespace(x=1, y=2))
+    assert (p.x, p.y) == (1, 2)
+    changed_class('x', property(lambda self: 'the class'))
+    assert (p.x, p.y) == ('the class', 2)
+    with pytest.raises(AttributeError):
+        p.x = 3
+    del Proxy.x
+    assert (p.x, p.y) == (1, 2)
+    p.x = 3
+    assert extract(p).x == 3
+    changed_class('y', 'the class')
+    assert p.y == 'the class'
+    with pytest.raises(AttributeError):
+        p.y = 4
+
+
+def test_a_class_that_says_later_that_it_is_another():
+    class Base:
+        pass
+
+    class Pretends:
+        @property
+        def __class__(self):
+            return int
+
+    class Target(Base):
+        pass
+
+    p = Proxy(Target)
+    for _ in range(3):
+        assert p.__class__ is Target
+        assert not isinstance(p, int)
+    Target.__bases__ = (Pretends,)
+    assert p.__class__ is int
+    assert isinstance(p, int)
+    Target.__bases__ = (Base,)
+    assert p.__class__ is Target
+    assert not isinstance(p, int)
+    Target.__getattribute__ = lambda self, name: int
+    assert p.__class__ is int
+    assert isinstance(p, int)
+    del Target.__getattribute__
+    assert p.__class__ is Target

@@ -1,6 +1,7 @@
 //! The factory in a store's proxies: a key, and what is needed to reopen the store.
 
 use crate::metrics;
+use crate::proxy;
 use crate::store::PyStore;
 use proxystore::Access;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
@@ -9,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
+use smallvec::SmallVec;
 use std::sync::{Mutex, OnceLock};
 
 /// Resolves to the object of a key in a store, reopening the store where it is not registered.
@@ -120,6 +122,33 @@ impl PyStoreFactory {
         Ok(obj)
     }
 
+    /// What our wire functions take: key and recipe, what is put `between`, and as much of the
+    /// rest as differs from the defaults.
+    fn arguments<'py, const N: usize>(
+        &self,
+        py: Python<'py>,
+        between: [Bound<'py, PyAny>; N],
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let parts = self.parts()?;
+        let recipe = parts.recipe.bind(py);
+        let mut key = parts.key.bind(py).clone();
+        // A connector of ours: its options are a tuple, and its kind tells the key's class.
+        if recipe.get_item(2)?.is_exact_instance_of::<PyTuple>() {
+            key = key.get_item(0)?;
+        }
+        let mut arguments = SmallVec::<[Bound<'py, PyAny>; 6]>::new();
+        arguments.push(key);
+        arguments.push(recipe.clone().into_any());
+        arguments.extend(between);
+        if parts.evict || parts.deserializer.is_some() {
+            arguments.push(parts.evict.into_pyobject(py)?.to_owned().into_any());
+        }
+        if let Some(deserializer) = &parts.deserializer {
+            arguments.push(deserializer.bind(py).clone());
+        }
+        PyTuple::new(py, arguments)
+    }
+
     fn take_pending(&self) -> Option<Py<PyAny>> {
         self.pending
             .lock()
@@ -199,23 +228,10 @@ impl PyStoreFactory {
     /// Our own pickled form: see `store_factory`.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
-        let parts = slf.get().parts()?;
-        let recipe = parts.recipe.bind(py);
-        let mut key = parts.key.bind(py).clone();
         if is_exact(slf) {
-            // A connector of ours: its options are a tuple, and its kind tells the key's class.
-            if recipe.get_item(2)?.is_exact_instance_of::<PyTuple>() {
-                key = key.get_item(0)?;
-            }
-            let mut arguments = vec![key, recipe.clone().into_any()];
-            if parts.evict || parts.deserializer.is_some() {
-                arguments.push(parts.evict.into_pyobject(py)?.to_owned().into_any());
-            }
-            if let Some(deserializer) = &parts.deserializer {
-                arguments.push(deserializer.bind(py).clone());
-            }
-            let make = wire_function(py)?;
-            return PyTuple::new(py, [make.clone(), PyTuple::new(py, arguments)?.into_any()]);
+            let arguments = slf.get().arguments(py, [])?;
+            let make = wire_function(py, &STORE_FACTORY, "store_factory")?;
+            return PyTuple::new(py, [make.clone(), arguments.into_any()]);
         }
         // A subclass is made again by its own class, and gets what it has in its dictionary.
         let make = py.import("copyreg")?.getattr("__newobj__")?;
@@ -319,9 +335,53 @@ pub(crate) fn store_factory<'py>(
     PyStoreFactory::of_store(&key, recipe.unbind(), evict, deserializer)
 }
 
-fn wire_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    FUNCTION.import(py, "proxystore._core", "store_factory")
+/// Makes a pickled proxy of a store: [`store_factory`] and the proxy in one. This name and its
+/// arguments are wire format too.
+#[pyfunction]
+#[pyo3(signature = (key, recipe, default_class=None, default_hash=None, evict=false, deserializer=None))]
+pub(crate) fn store_proxy<'py>(
+    key: Bound<'py, PyAny>,
+    recipe: Bound<'py, PyTuple>,
+    default_class: Option<Bound<'py, PyAny>>,
+    default_hash: Option<Bound<'py, PyAny>>,
+    evict: bool,
+    deserializer: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = key.py();
+    let factory = store_factory(key, recipe, evict, deserializer)?;
+    proxy::new_proxy(py, factory, default_class, default_hash, None)
+}
+
+/// What a proxy with this factory is pickled as, or None where the factory is not of the public
+/// class itself. `told` is the class and the hash that the proxy was told.
+pub(crate) fn reduce_proxy<'py>(
+    factory: &Bound<'py, PyAny>,
+    told: [Bound<'py, PyAny>; 2],
+) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let py = factory.py();
+    let Ok(factory) = factory.cast::<PyStoreFactory>() else {
+        return Ok(None);
+    };
+    if !is_exact(factory) {
+        return Ok(None);
+    }
+    let arguments = factory.get().arguments(py, told)?;
+    let make = wire_function(py, &STORE_PROXY, "store_proxy")?;
+    Ok(Some(PyTuple::new(
+        py,
+        [make.clone(), arguments.into_any()],
+    )?))
+}
+
+static STORE_FACTORY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static STORE_PROXY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn wire_function<'py>(
+    py: Python<'py>,
+    function: &'static PyOnceLock<Py<PyAny>>,
+    name: &str,
+) -> PyResult<&'py Bound<'py, PyAny>> {
+    function.import(py, "proxystore._core", name)
 }
 
 /// The class of the keys of one of our connectors, by its kind.

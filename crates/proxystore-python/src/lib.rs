@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use super::connector::PyNativeConnector;
     #[pymodule_export]
-    use super::factory::{PyStoreFactory, store_factory};
+    use super::factory::{PyStoreFactory, store_factory, store_proxy};
     #[pymodule_export]
     use super::inline::{decode_frame, put_or_frame};
     #[pymodule_export]

@@ -6,6 +6,7 @@
 //! from an instance they are the target's too, so that `hasattr(p, '__len__')` tells the truth.
 
 use super::classes::get_class;
+use super::lookup::{is_no_name_of_ours, is_our_class};
 use super::names::*;
 use super::object::equal;
 use super::resolution::resolve_here;
@@ -57,7 +58,7 @@ unsafe fn is_forwarded_method(o: *mut PyObject, found: *mut PyObject, name: *mut
     true
 }
 
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn forward_get(o: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
     let Some(target) = target(o) else {
         return null_mut();
@@ -67,6 +68,14 @@ pub(super) unsafe fn forward_get(o: *mut PyObject, name: *mut PyObject) -> *mut 
 
 pub(super) unsafe extern "C" fn getattro(o: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
     let kind = Py_TYPE(o);
+    if is_our_class(kind) {
+        if is_no_name_of_ours(name) {
+            return forward_get(o, name);
+        }
+        if name == CLASS.get() {
+            return get_class(o, null_mut());
+        }
+    }
     let found = _PyType_Lookup(kind, name);
     if found.is_null() {
         return if kind == PROXY.get() {
@@ -124,9 +133,12 @@ pub(super) unsafe extern "C" fn method_getattr(
 /// Sets an attribute, or deletes it where `value` is NULL.
 #[inline]
 unsafe fn set_or_delete(o: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> c_int {
-    let found = _PyType_Lookup(Py_TYPE(o), name);
-    if !found.is_null() && !is_forwarded_name(name) && !is_forwarded_method(o, found, name) {
-        return PyObject_GenericSetAttr(o, name, value);
+    let kind = Py_TYPE(o);
+    if !(is_our_class(kind) && is_no_name_of_ours(name)) {
+        let found = _PyType_Lookup(kind, name);
+        if !found.is_null() && !is_forwarded_name(name) && !is_forwarded_method(o, found, name) {
+            return PyObject_GenericSetAttr(o, name, value);
+        }
     }
     let Some(target) = target(o) else { return -1 };
     PyObject_SetAttr(target.get(), name, value)

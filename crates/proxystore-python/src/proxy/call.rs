@@ -15,7 +15,25 @@ pub(super) unsafe extern "C" fn proxy_vectorcall(
     let Some(target) = target(o) else {
         return null_mut();
     };
-    PyObject_Vectorcall(target.get(), args, nargsf, keyword_names)
+    // Our caller checks the result, as `PyObject_Vectorcall` would once more.
+    match vectorcall_of(&target) {
+        Some(call) => call(target.get(), args, nargsf, keyword_names),
+        None => PyObject_Vectorcall(target.get(), args, nargsf, keyword_names),
+    }
+}
+
+/// The function that an object names for its calls.
+#[inline(always)]
+unsafe fn vectorcall_of(callable: &Held) -> Option<vectorcallfunc> {
+    let kind = callable.kind();
+    if PyType_HasFeature(kind, Py_TPFLAGS_HAVE_VECTORCALL) == 0 {
+        return None;
+    }
+    let offset = (*kind).tp_vectorcall_offset as usize;
+    *callable
+        .get()
+        .byte_add(offset)
+        .cast::<Option<vectorcallfunc>>()
 }
 
 /// A special method, found as CPython finds one: on the type, past the instance. None without an

@@ -2,6 +2,7 @@
 //! subclasses of the proxy type itself.
 
 use super::attributes::getattro;
+use super::lookup::tells_its_type;
 use super::names::*;
 use super::target::{_PyType_Lookup, new_reference, proxy, target};
 use pyo3::ffi::*;
@@ -11,19 +12,16 @@ use std::ptr::null_mut;
 /// `__class__`: the target's; while unresolved, the one that the proxy was told.
 pub(super) unsafe extern "C" fn get_class(o: *mut PyObject, _: *mut c_void) -> *mut PyObject {
     let p = proxy(o);
+    let held = (*p).fast;
+    if !held.is_null() && tells_its_type(Py_TYPE(held)) {
+        return new_reference(Py_TYPE(held).cast()); // what the attribute read would come to
+    }
     if (*p).target.is_null() && !(*p).default_class.is_null() && (*p).invalid.is_null() {
         return new_reference((*p).default_class);
     }
     let Some(target) = target(o) else {
         return null_mut();
     };
-    let kind = target.kind();
-    if (*kind).tp_getattro.map(|f| f as usize)
-        == Some(PyObject_GenericGetAttr as *const () as usize)
-        && _PyType_Lookup(kind, CLASS.get()) == OBJECT_CLASS_DESCRIPTOR.get()
-    {
-        return new_reference(kind.cast()); // what the attribute read would come to
-    }
     PyObject_GetAttr(target.get(), CLASS.get())
 }
 

@@ -1,4 +1,5 @@
-//! Containers and iterators.
+//! Containers and iterators. Where the target has the very slot that CPython's function would
+//! call first, it is called at once.
 
 use super::call::special_method;
 use super::names::LENGTH_HINT;
@@ -9,7 +10,13 @@ use std::ptr::null_mut;
 
 pub(super) unsafe extern "C" fn length(o: *mut PyObject) -> Py_ssize_t {
     let Some(target) = target(o) else { return -1 };
-    PyObject_Size(target.get())
+    match (*target.kind()).tp_as_sequence.as_ref() {
+        Some(&PySequenceMethods {
+            sq_length: Some(length),
+            ..
+        }) => length(target.get()),
+        _ => PyObject_Size(target.get()),
+    }
 }
 
 /// `p[key]`
@@ -17,7 +24,13 @@ pub(super) unsafe extern "C" fn subscript(o: *mut PyObject, key: *mut PyObject) 
     let Some(target) = target(o) else {
         return null_mut();
     };
-    PyObject_GetItem(target.get(), key)
+    match (*target.kind()).tp_as_mapping.as_ref() {
+        Some(&PyMappingMethods {
+            mp_subscript: Some(subscript),
+            ..
+        }) => subscript(target.get(), key),
+        _ => PyObject_GetItem(target.get(), key),
+    }
 }
 
 /// `p[key] = value`, and `del p[key]` where `value` is NULL.
@@ -27,10 +40,13 @@ pub(super) unsafe extern "C" fn assign_subscript(
     value: *mut PyObject,
 ) -> c_int {
     let Some(target) = target(o) else { return -1 };
-    if value.is_null() {
-        PyObject_DelItem(target.get(), key)
-    } else {
-        PyObject_SetItem(target.get(), key, value)
+    match (*target.kind()).tp_as_mapping.as_ref() {
+        Some(&PyMappingMethods {
+            mp_ass_subscript: Some(assign),
+            ..
+        }) => assign(target.get(), key, value),
+        _ if value.is_null() => PyObject_DelItem(target.get(), key),
+        _ => PyObject_SetItem(target.get(), key, value),
     }
 }
 
@@ -54,7 +70,13 @@ pub(super) unsafe extern "C" fn item(o: *mut PyObject, index: Py_ssize_t) -> *mu
 
 pub(super) unsafe extern "C" fn contains(o: *mut PyObject, value: *mut PyObject) -> c_int {
     let Some(target) = target(o) else { return -1 };
-    PySequence_Contains(target.get(), value)
+    match (*target.kind()).tp_as_sequence.as_ref() {
+        Some(&PySequenceMethods {
+            sq_contains: Some(contains),
+            ..
+        }) => contains(target.get(), value),
+        _ => PySequence_Contains(target.get(), value),
+    }
 }
 
 pub(super) unsafe extern "C" fn iter(o: *mut PyObject) -> *mut PyObject {

@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `names` | interned strings, and the objects found once at import |
+//! | `lookup` | what classes say of a name, remembered |
 //! | `object` | the memory of a proxy: made, initialised, traversed, cleared, freed |
 //! | `target` | how every slot gets at the target, and how the target changes |
 //! | `resolution` | the factory runs once: single flight, re-entry, circles, signals, fork |
@@ -35,6 +36,7 @@ mod buffer;
 mod call;
 mod classes;
 mod containers;
+mod lookup;
 mod names;
 mod numbers;
 mod numpy;
@@ -45,8 +47,6 @@ mod spec;
 mod target;
 mod text;
 
-use pyo3::exceptions::PyTypeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// Adds the room's names to the module.
@@ -64,7 +64,6 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 ///
 /// # Errors
 /// `TypeError` when the factory is not callable.
-#[allow(dead_code, reason = "for the store, which lands beside this")]
 pub(crate) fn new_proxy<'py>(
     py: Python<'py>,
     factory: Bound<'py, PyAny>,
@@ -82,46 +81,5 @@ pub(crate) fn new_proxy<'py>(
             target.map_or(std::ptr::null_mut(), Bound::into_ptr),
         );
         Bound::from_owned_ptr_or_err(py, proxy)
-    }
-}
-
-/// Whether the object is a proxy, of `Proxy` itself or a subclass. Never resolves it.
-#[allow(dead_code, reason = "for the store, which lands beside this")]
-pub(crate) fn is_proxy(obj: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: a live object.
-    unsafe { target::is_proxy(obj.as_ptr()) }
-}
-
-/// The factory of a proxy. Never resolves it.
-///
-/// # Errors
-/// `TypeError` when the object is no proxy, `AttributeError` when it was never initialised.
-#[allow(dead_code, reason = "for the store, which lands beside this")]
-pub(crate) fn factory_of<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if !is_proxy(obj) {
-        let name = obj.get_type().name()?;
-        return Err(PyTypeError::new_err(format!(
-            "expected a Proxy, got '{name}'"
-        )));
-    }
-    // SAFETY: `obj` is a proxy.
-    unsafe {
-        Bound::from_owned_ptr_or_err(
-            obj.py(),
-            attributes::get_factory(obj.as_ptr(), std::ptr::null_mut()),
-        )
-    }
-}
-
-/// The target that a proxy holds, if it is resolved. Never resolves it.
-#[allow(dead_code, reason = "for the store, which lands beside this")]
-pub(crate) fn target_of<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-    if !is_proxy(obj) {
-        return None;
-    }
-    // SAFETY: `obj` is a proxy; its target is NULL or live.
-    unsafe {
-        let held: *mut ffi::PyObject = (*target::proxy(obj.as_ptr())).target;
-        Bound::from_borrowed_ptr_or_opt(obj.py(), held)
     }
 }

@@ -87,16 +87,21 @@ pub(super) unsafe fn make(
 
 #[inline]
 unsafe fn callable(factory: *mut PyObject) -> bool {
-    if PyCallable_Check(factory) != 0 {
+    if (*Py_TYPE(factory)).tp_call.is_some() {
         return true;
     }
+    not_callable(factory);
+    false
+}
+
+#[cold]
+unsafe fn not_callable(factory: *mut PyObject) {
     PyErr_Format(
         PyExc_TypeError,
         c"Factory must be callable, but a '%.200s' object is not: it has no method '__call__'."
             .as_ptr(),
         (*Py_TYPE(factory)).tp_name,
     );
-    false
 }
 
 unsafe fn init(
@@ -351,8 +356,32 @@ thread_local! {
     };
 }
 
+/// In how many fields of a proxy the same object may be.
+const FIELDS: Py_ssize_t = 5;
+
+/// Whether freeing a proxy may free what it refers to, and so other proxies inside itself. Those
+/// that cannot are spared the thread's storage.
+#[inline]
+unsafe fn frees_more(o: *mut PyObject) -> bool {
+    let p = proxy(o);
+    !(*p).weak_references.is_null()
+        || [
+            (*p).target,
+            (*p).factory,
+            (*p).default_class,
+            (*p).default_hash,
+            (*p).invalid,
+        ]
+        .iter()
+        .any(|&field| !field.is_null() && Py_REFCNT(field) <= FIELDS)
+}
+
 pub(super) unsafe extern "C" fn dealloc(o: *mut PyObject) {
     PyObject_GC_UnTrack(o.cast());
+    if !frees_more(o) {
+        free(o);
+        return;
+    }
     NESTING.with(|nesting| {
         let depth = nesting.depth.get();
         if depth >= MOST_NESTED {

@@ -5,6 +5,7 @@ use super::names::{PROXY, REDUCE, TRAMPOLINE};
 use super::object::make;
 use super::resolution::raise_again;
 use super::target::{new_reference, or_none, proxy};
+use crate::factory;
 use pyo3::ffi::*;
 use pyo3::prelude::*;
 use std::ptr::{null, null_mut};
@@ -38,12 +39,25 @@ pub(super) unsafe extern "C" fn method_reduce(o: *mut PyObject, _: *mut PyObject
     reduced
 }
 
-/// Every protocol gives the same, and a subclass' `__reduce__` is heard.
+/// What pickling asks for. Every protocol gives the same, and a subclass' `__reduce__` is heard.
 pub(super) unsafe extern "C" fn method_reduce_ex(
     o: *mut PyObject,
     _protocol: *mut PyObject,
 ) -> *mut PyObject {
     if Py_TYPE(o) == PROXY.get() {
+        let p = proxy(o);
+        if (*p).invalid.is_null() && !(*p).factory.is_null() {
+            let class = or_none((*p).default_class);
+            let hash = or_none((*p).default_hash);
+            match of_store(new_reference((*p).factory), class, hash) {
+                Ok(Some(reduced)) => return reduced,
+                Ok(None) => {}
+                Err(error) => {
+                    error.restore(Python::assume_attached());
+                    return null_mut();
+                }
+            }
+        }
         return method_reduce(o, null_mut());
     }
     let reduce = PyObject_GenericGetAttr(o, REDUCE.get());
@@ -53,6 +67,22 @@ pub(super) unsafe extern "C" fn method_reduce_ex(
     let reduced = PyObject_CallNoArgs(reduce);
     Py_DECREF(reduce);
     reduced
+}
+
+/// The form of a store's proxy, whose factory and proxy one function makes: what a pickle costs is
+/// above all its globals. Takes the references over.
+unsafe fn of_store(
+    factory: *mut PyObject,
+    class: *mut PyObject,
+    hash: *mut PyObject,
+) -> PyResult<Option<*mut PyObject>> {
+    let py = Python::assume_attached();
+    let factory = Bound::from_owned_ptr(py, factory);
+    let told = [
+        Bound::from_owned_ptr(py, class),
+        Bound::from_owned_ptr(py, hash),
+    ];
+    Ok(factory::reduce_proxy(&factory, told)?.map(Bound::into_ptr))
 }
 
 /// What unpickling calls.

@@ -5,7 +5,7 @@ use super::names::*;
 use super::object::ProxyObject;
 use super::target::_PyType_Lookup;
 use super::{
-    asynchronous, buffer, call, classes, containers, numbers, numpy, object, pickling, text,
+    asynchronous, buffer, call, classes, containers, lookup, numbers, numpy, object, pickling, text,
 };
 use pyo3::ffi::*;
 use pyo3::prelude::*;
@@ -262,6 +262,7 @@ pub(super) fn make_type(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         GETATTRIBUTE_DESCRIPTOR.set(_PyType_Lookup(kind, GETATTRIBUTE.get()));
         let object = &raw mut PyBaseObject_Type;
         OBJECT_CLASS_DESCRIPTOR.set(_PyType_Lookup(object, CLASS.get()));
+        lookup::remember_proxy();
         let made = made.cast_into::<PyType>()?;
         FORWARDED_METHODS.set(forwarded_methods(&made)?.into_ptr());
         Ok(made)

@@ -107,6 +107,47 @@ pub(super) unsafe fn operand(o: *mut PyObject) -> Option<Held> {
     }
 }
 
+/// Runs a binary operation on the targets; operands that are no proxies pass as they are, held by
+/// the caller.
+#[inline(always)]
+pub(super) unsafe fn on_targets(
+    left: *mut PyObject,
+    right: *mut PyObject,
+    operation: impl Fn(*mut PyObject, *mut PyObject) -> *mut PyObject,
+) -> *mut PyObject {
+    if !is_proxy(right) {
+        let Some(left) = target(left) else {
+            return null_mut();
+        };
+        return operation(left.get(), right);
+    }
+    if !is_proxy(left) {
+        let Some(right) = target(right) else {
+            return null_mut();
+        };
+        return operation(left, right.get());
+    }
+    let Some(left) = target(left) else {
+        return null_mut();
+    };
+    let Some(right) = target(right) else {
+        return null_mut();
+    };
+    operation(left.get(), right.get())
+}
+
+/// Whether a class is `int` or `float` itself.
+#[inline(always)]
+pub(super) fn is_number(kind: *mut PyTypeObject) -> bool {
+    kind == &raw mut PyLong_Type || kind == &raw mut PyFloat_Type
+}
+
+/// Whether a class is `int`, `float` or `str` itself.
+#[inline(always)]
+pub(super) fn is_plain(kind: *mut PyTypeObject) -> bool {
+    is_number(kind) || kind == &raw mut PyUnicode_Type
+}
+
 /// Whether a subclass has a `__proxy_wrapped__` of its own, which must be asked each time.
 pub(super) unsafe fn overrides_wrapped(kind: *mut PyTypeObject) -> bool {
     kind != PROXY.get() && _PyType_Lookup(kind, WRAPPED.get()) != WRAPPED_DESCRIPTOR.get()

@@ -1,7 +1,7 @@
 //! Comparing, hashing, and what is written of a proxy: `repr`, `str`, `format`, `bytes`, `fspath`.
 
 use super::resolution::raise_again;
-use super::target::{Held, operand, or_none, proxy, target};
+use super::target::{Held, is_plain, on_targets, or_none, proxy, target};
 use pyo3::ffi::*;
 use std::ffi::c_int;
 use std::ptr::null_mut;
@@ -11,13 +11,17 @@ pub(super) unsafe extern "C" fn compare(
     right: *mut PyObject,
     operation: c_int,
 ) -> *mut PyObject {
-    let Some(left) = target(left) else {
-        return null_mut();
-    };
-    let Some(right) = operand(right) else {
-        return null_mut();
-    };
-    PyObject_RichCompare(left.get(), right.get(), operation)
+    on_targets(left, right, |left, right| {
+        let kind = Py_TYPE(left);
+        if kind == Py_TYPE(right)
+            && is_plain(kind)
+            && let Some(compare) = (*kind).tp_richcompare
+        {
+            // These always know, so no other is asked.
+            return compare(left, right, operation);
+        }
+        PyObject_RichCompare(left, right, operation)
+    })
 }
 
 /// The target's hash; while unresolved, the one that the proxy was told.
@@ -27,7 +31,10 @@ pub(super) unsafe extern "C" fn hash(o: *mut PyObject) -> Py_hash_t {
         return told_hash((*p).default_hash, (*p).default_class);
     }
     let Some(target) = target(o) else { return -1 };
-    PyObject_Hash(target.get())
+    match (*target.kind()).tp_hash {
+        Some(hash) => hash(target.get()),
+        None => PyObject_Hash(target.get()),
+    }
 }
 
 unsafe fn told_hash(told: *mut PyObject, class: *mut PyObject) -> Py_hash_t {
@@ -117,6 +124,9 @@ pub(super) unsafe extern "C" fn str(o: *mut PyObject) -> *mut PyObject {
     let Some(target) = target(o) else {
         return null_mut();
     };
+    if PyUnicode_CheckExact(target.get()) != 0 {
+        return target.into_ptr();
+    }
     PyObject_Str(target.get())
 }
 
