@@ -368,6 +368,7 @@ class StoreBase:
         *,
         lifetime: Lifetime | None = None,
         serializer: _Serializer | None = None,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> _Key: ...
     def put_batch(
@@ -376,6 +377,7 @@ class StoreBase:
         *,
         lifetime: Lifetime | None = None,
         serializer: _Serializer | None = None,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> list[_Key]: ...
     def _set(
@@ -384,6 +386,7 @@ class StoreBase:
         obj: Any,
         *,
         serializer: _Serializer | None = None,
+        snapshot: bool = False,
     ) -> None: ...
     def get(
         self,
@@ -408,6 +411,7 @@ class StoreBase:
         deserializer: _Deserializer | None = None,
         populate_target: bool | None = None,
         skip_nonproxiable: bool = False,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> Proxy[_T]: ...
     def proxy_from_key(

@@ -21,7 +21,7 @@ pub(crate) fn put_or_frame<'py>(
     let mut large = Vec::new();
     let mut places = Vec::new();
     for (place, obj) in objs.iter().enumerate() {
-        let encoded = PyStore::encode(opened, obj, None)?;
+        let encoded = PyStore::encode(opened, obj, None, false)?;
         if encoded.total_len(py) < below {
             results.push(joined(py, &encoded).into_any());
         } else {

@@ -150,15 +150,21 @@ async def aput(
     *,
     lifetime: Any = None,
     serializer: Any = None,
+    snapshot: bool = False,
     **kwargs: Any,
 ) -> Any:
     """As `Store.put`."""
-    if lifetime is None and serializer is None and not kwargs:
+    if lifetime is None and serializer is None and not snapshot and not kwargs:
         batches = _batches_of(store)
         if batches is not None:
             return await batches.puts.ask(obj)
     return await offload(
-        store.put, obj, lifetime=lifetime, serializer=serializer, **kwargs
+        store.put,
+        obj,
+        lifetime=lifetime,
+        serializer=serializer,
+        snapshot=snapshot,
+        **kwargs,
     )
 
 

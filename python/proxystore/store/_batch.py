@@ -24,6 +24,7 @@ def proxy_batch(
     deserializer: DeserializerT | None,
     populate_target: bool | None,
     skip_nonproxiable: bool,
+    snapshot: bool,
     **kwargs: Any,
 ) -> list[Any]:
     """Do what `Store.proxy_batch` says."""
@@ -45,6 +46,7 @@ def proxy_batch(
         [proxies[place] for place in places],
         lifetime=lifetime,
         serializer=serializer,
+        snapshot=snapshot,
         **kwargs,
     )
     for place, key in zip(places, keys, strict=True):

@@ -75,18 +75,25 @@ class StoreCoroutines(_core.StoreBase):
         *,
         lifetime: Lifetime | None = None,
         serializer: SerializerT | None = None,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> ConnectorKeyT:
         """Put an object, without holding up the event loop.
 
         The arguments are those of `put`. The object must not change until
-        this has returned. Into connectors that are good at batches, such as
+        this has returned, also with `snapshot`, which is taken when a thread
+        comes to it. Into connectors that are good at batches, such as
         Redis, what several tasks put side by side goes in one round trip.
         """
         from proxystore.store._asynchronous import aput
 
         key: ConnectorKeyT = await aput(
-            self, obj, lifetime=lifetime, serializer=serializer, **kwargs
+            self,
+            obj,
+            lifetime=lifetime,
+            serializer=serializer,
+            snapshot=snapshot,
+            **kwargs,
         )
         return key
 
@@ -100,6 +107,7 @@ class StoreCoroutines(_core.StoreBase):
         deserializer: DeserializerT | None = None,
         populate_target: bool | None = None,
         skip_nonproxiable: bool = False,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> Proxy[T]:
         """Put an object and return a proxy, without holding up the event loop.
@@ -119,5 +127,11 @@ class StoreCoroutines(_core.StoreBase):
                 skip_nonproxiable=skip_nonproxiable,
             )
         populate = self._populate_target if populate_target is None else populate_target
-        key = await self.aput(obj, lifetime=lifetime, serializer=serializer, **kwargs)
+        key = await self.aput(
+            obj,
+            lifetime=lifetime,
+            serializer=serializer,
+            snapshot=snapshot,
+            **kwargs,
+        )
         return self._proxy_of(key, evict, deserializer, obj if populate else None)

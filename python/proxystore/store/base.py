@@ -271,6 +271,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         deserializer: DeserializerT | None = None,
         populate_target: bool | None = None,
         skip_nonproxiable: bool = False,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> list[Proxy[T] | NonProxiableT]:
         """Put several objects at once and return proxies of them.
@@ -284,6 +285,8 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             populate_target: Whether the proxies hold their objects already.
             skip_nonproxiable: Whether `None`, `True` and `False` are
                 returned as they are instead of raising.
+            snapshot: Whether each object's buffers are copied first, see
+                `put`.
             kwargs: Passed on to the connector.
 
         Returns:
@@ -301,6 +304,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             deserializer=deserializer,
             populate_target=populate_target,
             skip_nonproxiable=skip_nonproxiable,
+            snapshot=snapshot,
             **kwargs,
         )
 
@@ -314,6 +318,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         deserializer: DeserializerT | None = None,
         populate_target: bool | None = None,
         skip_nonproxiable: bool = True,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> ProxyLocker[T] | NonProxiableT:
         """Put an object and return a proxy that cannot be resolved by accident.
@@ -329,6 +334,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             deserializer=deserializer,
             populate_target=populate_target,
             skip_nonproxiable=skip_nonproxiable,
+            snapshot=snapshot,
             **kwargs,
         )
         if type(proxy) is Proxy:
@@ -343,6 +349,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         deserializer: DeserializerT | None = None,
         populate_target: bool | None = None,
         skip_nonproxiable: bool = True,
+        snapshot: bool = False,
         **kwargs: Any,
     ) -> OwnedProxy[T] | NonProxiableT:
         """Put an object and return its owner: it is evicted when that goes.
@@ -357,6 +364,8 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             populate_target: Whether the proxy holds its object already.
             skip_nonproxiable: Whether `None`, `True` and `False` are
                 returned as they are instead of raising.
+            snapshot: Whether each object's buffers are copied first, see
+                `put`.
             kwargs: Passed on to the connector.
 
         Raises:
@@ -368,6 +377,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             deserializer=deserializer,
             populate_target=populate_target,
             skip_nonproxiable=skip_nonproxiable,
+            snapshot=snapshot,
             **kwargs,
         )
         if type(proxy) is not Proxy:

@@ -84,14 +84,16 @@ class Future(Generic[T]):
         """
         return self._factory._wait_for(timeout)
 
-    def set_result(self, obj: T) -> None:
+    def set_result(self, obj: T, *, snapshot: bool = False) -> None:
         """Set the result, which wakes those who wait for it.
 
         Args:
             obj: The result.
+            snapshot: Whether the result's buffers are copied first, see
+                `Store.put`.
         """
         self._factory.get_store()._set(
-            self._factory.key, obj, serializer=self._serializer
+            self._factory.key, obj, serializer=self._serializer, snapshot=snapshot
         )
 
     def set_exception(self, exception: BaseException) -> None:

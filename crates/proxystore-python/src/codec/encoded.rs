@@ -29,7 +29,32 @@ enum Piece {
     /// A part of `own`.
     Own { start: usize, len: usize },
     /// Memory that one of `objects` or `views` keeps.
-    Borrowed { start: *const u8, len: usize },
+    Borrowed {
+        start: *const u8,
+        len: usize,
+        /// Whether somebody may write to it meanwhile.
+        may_change: bool,
+    },
+}
+
+impl Piece {
+    /// The memory of a view, which others have as well.
+    fn of_view(view: &BufferView) -> Self {
+        Self::Borrowed {
+            start: view.start(),
+            len: view.len(),
+            may_change: true,
+        }
+    }
+
+    /// The memory of an object that never changes.
+    fn immutable(bytes: &[u8]) -> Self {
+        Self::Borrowed {
+            start: bytes.as_ptr(),
+            len: bytes.len(),
+            may_change: false,
+        }
+    }
 }
 
 // SAFETY: the pointers are only read, and what they point to is kept by references and views that
@@ -87,7 +112,7 @@ impl Encoded {
             self.pieces.as_slice(),
             self.objects.as_slice(),
         ) {
-            (true, [Piece::Borrowed { start, len }], [object]) => {
+            (true, [Piece::Borrowed { start, len, .. }], [object]) => {
                 let foreign = self.codec == Codec::Foreign;
                 // SAFETY: said by `push_bytes` and `push_text`, which alone set the mark.
                 Some(unsafe { Owner::new(object.clone_ref(py), *start, *len, foreign) })
@@ -97,28 +122,38 @@ impl Encoded {
     }
 
     /// Bytes of the whole frame.
-    #[allow(dead_code, reason = "used by the store")]
     pub(crate) fn total_len(&self, py: Python<'_>) -> usize {
         self.builder(py).total_len()
     }
 
-    /// Copies what is still borrowed, so that nobody can change it before it is written.
-    #[allow(dead_code, reason = "used by the store's snapshot option")]
-    pub(crate) fn snapshot(&mut self, py: Python<'_>) {
-        let pieces = self.stream.iter_mut().chain(self.pieces.iter_mut());
-        for piece in pieces {
-            if let Piece::Borrowed { start, len } = *piece {
-                // SAFETY: kept by `objects` or `views`, which are let go only afterwards.
-                let bytes = unsafe { std::slice::from_raw_parts(start, len) };
-                let copy = PyBytes::new(py, bytes);
-                *piece = Piece::Borrowed {
-                    start: copy.as_bytes().as_ptr(),
-                    len,
-                };
-                self.objects.push(copy.into_any().unbind());
-            }
+    /// Copies what others could change before it is written. The interpreter lock is held from
+    /// first to last.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn snapshot(&mut self, py: Python<'_>) -> PyResult<()> {
+        for piece in self.stream.iter_mut().chain(self.pieces.iter_mut()) {
+            let Piece::Borrowed {
+                start,
+                len,
+                may_change: true,
+            } = *piece
+            else {
+                continue;
+            };
+            let copy = PyBytes::new_with(py, len, |target| {
+                if len > 0 {
+                    // SAFETY: kept by `views`, which are let go only afterwards; the target is
+                    // new, and has `len` bytes.
+                    unsafe { std::ptr::copy_nonoverlapping(start, target.as_mut_ptr(), len) };
+                }
+                Ok(())
+            })?;
+            *piece = Piece::immutable(copy.as_bytes());
+            self.objects.push(copy.into_any().unbind());
         }
         self.views.clear();
+        Ok(())
     }
 
     fn bytes(&self, piece: Piece) -> &[u8] {
@@ -127,7 +162,7 @@ impl Encoded {
             Piece::Borrowed { len: 0, .. } => &[],
             // SAFETY: `objects` and `views` keep the memory as long as `self` lives; others may
             // write to it, as documented for `put`, which no reader of raw bytes minds.
-            Piece::Borrowed { start, len } => unsafe { std::slice::from_raw_parts(start, len) },
+            Piece::Borrowed { start, len, .. } => unsafe { std::slice::from_raw_parts(start, len) },
         }
     }
 
@@ -160,35 +195,26 @@ impl Encoded {
 
     /// Adds a `bytes` object to the stream.
     pub(super) fn bytes_to_stream(&mut self, bytes: &Bound<'_, PyBytes>) {
-        let slice = bytes.as_bytes();
-        self.stream.push(Piece::Borrowed {
-            start: slice.as_ptr(),
-            len: slice.len(),
-        });
+        self.stream.push(Piece::immutable(bytes.as_bytes()));
         self.keep(bytes.as_any());
     }
 
     /// Adds a view to the stream.
     pub(super) fn view_to_stream(&mut self, view: BufferView) {
-        self.stream.push(Piece::Borrowed {
-            start: view.start(),
-            len: view.len(),
-        });
+        self.stream.push(Piece::of_view(&view));
         self.views.push(view);
     }
 
     /// Adds a buffer that is a whole `bytes` object.
     pub(super) fn push_bytes(&mut self, bytes: &Bound<'_, PyBytes>) {
-        let slice = bytes.as_bytes();
-        self.push_borrowed(slice.as_ptr(), slice.len());
+        self.push_piece(Piece::immutable(bytes.as_bytes()));
         self.keep(bytes.as_any());
         self.is_immutable = true;
     }
 
     /// Adds a buffer that is the UTF-8 form of a string, which lives as long as the string.
     pub(super) fn push_text(&mut self, text: &Bound<'_, PyString>) -> PyResult<()> {
-        let slice = text.to_str()?;
-        self.push_borrowed(slice.as_ptr(), slice.len());
+        self.push_piece(Piece::immutable(text.to_str()?.as_bytes()));
         self.keep(text.as_any());
         self.is_immutable = true;
         Ok(())
@@ -196,17 +222,14 @@ impl Encoded {
 
     /// Adds a buffer that is a view.
     pub(super) fn push_view(&mut self, view: BufferView) {
-        self.push_borrowed(view.start(), view.len());
+        self.push_piece(Piece::of_view(&view));
         self.views.push(view);
     }
 
     /// Adds a buffer that is several views, one after the other.
     pub(super) fn push_views(&mut self, views: Vec<BufferView>) {
         self.buffers.push(views.len());
-        self.pieces.extend(views.iter().map(|view| Piece::Borrowed {
-            start: view.start(),
-            len: view.len(),
-        }));
+        self.pieces.extend(views.iter().map(Piece::of_view));
         self.views.extend(views);
     }
 
@@ -215,8 +238,8 @@ impl Encoded {
         self.objects.push(obj.clone().unbind());
     }
 
-    fn push_borrowed(&mut self, start: *const u8, len: usize) {
-        self.pieces.push(Piece::Borrowed { start, len });
+    fn push_piece(&mut self, piece: Piece) {
+        self.pieces.push(piece);
         self.buffers.push(1);
     }
 }

@@ -3,6 +3,7 @@
 //! `encode` tries the codecs in order, the cheapest question first, and gives pieces by
 //! reference; `decode` reads what it made, and what ProxyStore 1.x made.
 
+mod arenas;
 mod arrow;
 mod buffer;
 mod encoded;

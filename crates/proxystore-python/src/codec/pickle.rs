@@ -1,5 +1,6 @@
 //! Everything else: pickle, protocol 5, with large memory out of band; then cloudpickle.
 
+use super::arenas::HugeArenas;
 use super::buffer::{BufferView, Source};
 use super::encoded::Encoded;
 use super::garbage;
@@ -166,6 +167,7 @@ pub(super) fn loads<'py>(
         let view = ffi::PyMemoryView_FromMemory(start, stream.len() as isize, ffi::PyBUF_READ);
         Bound::from_owned_ptr_or_err(py, view)?
     };
+    let _arenas = HugeArenas::for_objects_of(py, stream.len());
     let pause = garbage::Pause::begin(py);
     let object = match buffers {
         None => loads.call1((&view,)),

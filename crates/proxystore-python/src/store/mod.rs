@@ -178,12 +178,16 @@ impl PyStore {
     ///
     /// It is stored as it is now: changing it later changes nothing there. Objects that hold their
     /// data in buffers (arrays, tables, bytes) are written from those buffers, without a copy
-    /// between.
+    /// between: what another thread writes there before this returns may be stored in part.
+    /// `snapshot` excludes that.
     ///
     /// Args:
     ///     obj: The object.
     ///     lifetime: Evicts the object when it ends.
     ///     serializer: Used instead of the store's.
+    ///     snapshot: Whether the object's buffers are copied before any other thread of Python's
+    ///         can run, which costs one copy more. It does not hold off code that writes without
+    ///         the interpreter lock, such as numpy's operations on large arrays.
     ///     kwargs: Passed on to the connector's `put`, if it takes any.
     ///
     /// Returns:
@@ -201,15 +205,16 @@ impl PyStore {
     ///     >>> key = store.put({'a': 1})
     ///     >>> store.get(key)
     ///     {'a': 1}
-    #[pyo3(signature = (obj, *, lifetime=None, serializer=None, **kwargs))]
+    #[pyo3(signature = (obj, *, lifetime=None, serializer=None, snapshot=false, **kwargs))]
     fn put<'py>(
         slf: &Bound<'py, Self>,
         obj: &Bound<'py, PyAny>,
         lifetime: Option<&Bound<'py, PyAny>>,
         serializer: Option<&Bound<'py, PyAny>>,
+        snapshot: bool,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Self::put_object(slf, obj, lifetime, serializer, kwargs)
+        Self::put_object(slf, obj, lifetime, serializer, snapshot, kwargs)
     }
 
     /// Put several objects at once, all or none.
@@ -218,16 +223,18 @@ impl PyStore {
     ///     objs: The objects.
     ///     lifetime: Evicts the objects when it ends.
     ///     serializer: Used instead of the store's.
+    ///     snapshot: Whether each object's buffers are copied first, see `put`.
     ///     kwargs: Passed on to the connector's `put_batch`, if it takes any.
     ///
     /// Returns:
     ///     Their keys, in order.
-    #[pyo3(signature = (objs, *, lifetime=None, serializer=None, **kwargs))]
+    #[pyo3(signature = (objs, *, lifetime=None, serializer=None, snapshot=false, **kwargs))]
     fn put_batch<'py>(
         slf: &Bound<'py, Self>,
         objs: &Bound<'py, PyAny>,
         lifetime: Option<&Bound<'py, PyAny>>,
         serializer: Option<&Bound<'py, PyAny>>,
+        snapshot: bool,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let py = slf.py();
@@ -235,7 +242,7 @@ impl PyStore {
         let mut span = slf.get().measure("store.put_batch");
         let encoded = objs
             .try_iter()?
-            .map(|obj| Self::encode(opened, &obj?, serializer))
+            .map(|obj| Self::encode(opened, &obj?, serializer, snapshot))
             .collect::<PyResult<Vec<_>>>()?;
         metrics::part(&mut span, "serialize");
         let keys = opened.backend.put_batch(py, &encoded, kwargs)?;
@@ -250,16 +257,17 @@ impl PyStore {
         Ok(keys)
     }
 
-    #[pyo3(signature = (key, obj, *, serializer=None))]
+    #[pyo3(signature = (key, obj, *, serializer=None, snapshot=false))]
     fn _set<'py>(
         &self,
         key: &Bound<'py, PyAny>,
         obj: &Bound<'py, PyAny>,
         serializer: Option<&Bound<'py, PyAny>>,
+        snapshot: bool,
     ) -> PyResult<()> {
         let opened = self.opened()?;
         let mut span = self.measure("store.set");
-        let encoded = Self::encode(opened, obj, serializer)?;
+        let encoded = Self::encode(opened, obj, serializer, snapshot)?;
         metrics::part(&mut span, "serialize");
         opened.change(|| opened.backend.set(key.py(), key, &encoded))?;
         opened.cache.get().remove(key)?;
@@ -365,6 +373,7 @@ impl PyStore {
     ///         store was made if not given.
     ///     skip_nonproxiable: Whether `None`, `True` and `False` are returned as they are instead of
     ///         raising.
+    ///     snapshot: Whether the object's buffers are copied first, see `put`.
     ///     kwargs: Passed on to the connector's `put`, if it takes any.
     ///
     /// Returns:
@@ -380,7 +389,7 @@ impl PyStore {
     ///     >>> p = Store('example', LocalConnector()).proxy('hello')
     ///     >>> p.upper()
     ///     'HELLO'
-    #[pyo3(signature = (obj, *, evict=false, lifetime=None, serializer=None, deserializer=None, populate_target=None, skip_nonproxiable=false, **kwargs))]
+    #[pyo3(signature = (obj, *, evict=false, lifetime=None, serializer=None, deserializer=None, populate_target=None, skip_nonproxiable=false, snapshot=false, **kwargs))]
     #[expect(clippy::too_many_arguments, reason = "the public signature")]
     fn proxy<'py>(
         slf: &Bound<'py, Self>,
@@ -391,6 +400,7 @@ impl PyStore {
         deserializer: Option<&Bound<'py, PyAny>>,
         populate_target: Option<bool>,
         skip_nonproxiable: bool,
+        snapshot: bool,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         if obj.is_none() || obj.is_instance_of::<PyBool>() {
@@ -406,7 +416,7 @@ impl PyStore {
             ));
         }
         let span = slf.get().measure("store.proxy");
-        let key = Self::put_object(slf, obj, lifetime, serializer, kwargs)?;
+        let key = Self::put_object(slf, obj, lifetime, serializer, snapshot, kwargs)?;
         let populate = match populate_target {
             Some(populate) => populate,
             None => slf.get().opened()?.populate_target,

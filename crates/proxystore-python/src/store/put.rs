@@ -13,17 +13,23 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 const LONGEST_HASHED: usize = 64 << 10;
 
 impl PyStore {
-    /// An object as a frame: by the serializer of the call, of the store, or our own codecs.
+    /// An object as a frame: by the serializer of the call, of the store, or our own codecs. A
+    /// snapshot shares no memory that others can write to.
     pub(crate) fn encode(
         opened: &Opened,
         obj: &Bound<'_, PyAny>,
         serializer: Option<&Bound<'_, PyAny>>,
+        snapshot: bool,
     ) -> PyResult<Encoded> {
         let py = obj.py();
-        match serializer.or(opened.serializer.as_ref().map(|own| own.bind(py))) {
-            Some(serializer) => codec::encode_foreign(&serializer.call1((obj,))?),
-            None => codec::encode(obj),
+        let mut encoded = match serializer.or(opened.serializer.as_ref().map(|own| own.bind(py))) {
+            Some(serializer) => codec::encode_foreign(&serializer.call1((obj,))?)?,
+            None => codec::encode(obj)?,
+        };
+        if snapshot {
+            encoded.snapshot(py)?;
         }
+        Ok(encoded)
     }
 
     pub(super) fn put_object<'py>(
@@ -31,12 +37,13 @@ impl PyStore {
         obj: &Bound<'py, PyAny>,
         lifetime: Option<&Bound<'py, PyAny>>,
         serializer: Option<&Bound<'py, PyAny>>,
+        snapshot: bool,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let opened = slf.get().opened()?;
         let mut span = slf.get().measure("store.put");
-        let encoded = Self::encode(opened, obj, serializer)?;
+        let encoded = Self::encode(opened, obj, serializer, snapshot)?;
         metrics::part(&mut span, "serialize");
         let key = opened.backend.put(py, &encoded, kwargs)?;
         if let Some(mut span) = span {

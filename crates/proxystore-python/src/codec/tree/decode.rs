@@ -1,5 +1,6 @@
 //! MessagePack to Python's values.
 
+use super::super::arenas::HugeArenas;
 use super::super::buffer::{BlobMemory, Source};
 use super::super::garbage;
 use super::super::{ndarray, pickle, text};
@@ -46,6 +47,7 @@ pub(in super::super) fn decode<'py>(
         keys: Keys::for_stream(stream),
         depth: 0,
     };
+    let _arenas = HugeArenas::for_objects_of(py, stream.len());
     let pause = garbage::Pause::begin(py);
     let mut reader = Reader::new(stream);
     let value = tree.value(&mut reader, false).and_then(|value| {

@@ -5,9 +5,12 @@
 )]
 // SAFETY, for every call into CPython below: the interpreter lock is held (`Tree` carries the
 // token), every pointer is a live object, and a function for one type is only called after the
-// type was found to be that very one. A container is held by a strong reference while its
-// elements are read, and so is each element, because reading an array may let other threads run,
-// which may change the containers; they are therefore asked for their length again at every step.
+// type was found to be that very one. Reading an array, or making an object (which may set off the
+// garbage collector), may let other code run, which may change the containers: they are asked for
+// their length again at every step, and whatever is still looked at after such a moment is held by
+// a strong reference: containers and buffers themselves, and a dict's value while its key is read.
+// Text, numbers and their like are read without such a moment. An element that nobody else holds
+// is not given a second reference beforehand, because that is how it is known not to be met again.
 
 use super::super::encoded::Encoded;
 use super::super::modules::Numpy;
@@ -179,12 +182,15 @@ impl Tree<'_> {
                 if written == len {
                     return Err(Stop::NotPlain);
                 }
-                ffi::Py_INCREF(key);
-                ffi::Py_INCREF(value);
-                let pair = self.value(key).and_then(|()| self.value(value));
-                ffi::Py_DECREF(key);
-                ffi::Py_DECREF(value);
-                pair?;
+                if ffi::Py_TYPE(key) == &raw mut ffi::PyUnicode_Type {
+                    self.text(key)?;
+                    self.value(value)?;
+                } else {
+                    ffi::Py_INCREF(value);
+                    let pair = self.value(key).and_then(|()| self.value(value));
+                    ffi::Py_DECREF(value);
+                    pair?;
+                }
                 written += 1;
             }
             exactly(written, len)
@@ -199,11 +205,7 @@ impl Tree<'_> {
                 if index >= ffi::PyList_GET_SIZE(list) {
                     return Err(Stop::NotPlain);
                 }
-                let item = ffi::PyList_GET_ITEM(list, index);
-                ffi::Py_INCREF(item);
-                let written = self.value(item);
-                ffi::Py_DECREF(item);
-                written?;
+                self.value(ffi::PyList_GET_ITEM(list, index))?;
             }
             Ok(())
         }
@@ -271,14 +273,19 @@ impl Tree<'_> {
 
     unsafe fn text(&mut self, obj: *mut ffi::PyObject) -> Written {
         unsafe {
-            let mut len = 0;
-            let start = ffi::PyUnicode_AsUTF8AndSize(obj, &mut len);
-            if start.is_null() {
-                // Lone surrogates.
-                ffi::PyErr_Clear();
-                return Err(Stop::NotPlain);
-            }
-            let utf8 = std::slice::from_raw_parts(start.cast::<u8>(), len as usize);
+            let utf8 = if ffi::PyUnicode_IS_COMPACT_ASCII(obj) != 0 {
+                let len = ffi::PyUnicode_GET_LENGTH(obj) as usize;
+                std::slice::from_raw_parts(ffi::PyUnicode_DATA(obj).cast::<u8>(), len)
+            } else {
+                let mut len = 0;
+                let start = ffi::PyUnicode_AsUTF8AndSize(obj, &mut len);
+                if start.is_null() {
+                    // Lone surrogates.
+                    ffi::PyErr_Clear();
+                    return Err(Stop::NotPlain);
+                }
+                std::slice::from_raw_parts(start.cast::<u8>(), len as usize)
+            };
             if utf8.len() >= WATCH_FROM {
                 self.meet(obj)?;
                 if utf8.len() >= BUFFER_FROM {

@@ -63,12 +63,12 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`InvalidFrame`](crate::ErrorKind::InvalidFrame) if the bytes are no MessagePack or end too early.
-    #[inline]
+    #[inline(always)] // whoever asks for one takes it apart at once
     pub fn token(&mut self) -> Result<Token<'a>> {
         self.step().ok_or_else(malformed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self) -> Option<Token<'a>> {
         self.pending = self.pending.checked_sub(1)?;
         let (&first, rest) = self.rest.split_first()?;

@@ -75,6 +75,19 @@ fn lengths_of_every_width() {
 }
 
 #[test]
+fn texts_of_every_short_length() {
+    let letters: Vec<u8> = (b'A'..=b'z').collect();
+    for len in 0..=40 {
+        let mut expected = Writer::default();
+        expected.text_header(len);
+        expected.0.extend_from_slice(&letters[..len]);
+        let mut writer = Writer(vec![0xc0]);
+        writer.text(&letters[..len]);
+        assert_eq!(writer.0[1..], expected.0, "{len}");
+    }
+}
+
+#[test]
 fn more_elements_than_bytes_are_refused() {
     assert!(tokens(&[0xdd, 0xff, 0xff, 0xff, 0xff, 0, 0]).is_err());
     assert!(tokens(&[0x92, 0x92, 0, 0]).is_err());

@@ -78,6 +78,24 @@ impl Writer {
     /// UTF-8 text.
     #[inline]
     pub fn text(&mut self, utf8: &[u8]) {
+        // Keys and labels, most often: quicker than calling `memcpy` with an unknown length.
+        if let (4..=16, Some(first), Some(last)) =
+            (utf8.len(), utf8.first_chunk::<4>(), utf8.last_chunk::<4>())
+        {
+            let mut short = [0; 17];
+            short[0] = 0xa0 | utf8.len() as u8;
+            let end = utf8.len() + 1;
+            if let (Some(first), Some(last)) = (utf8.first_chunk::<8>(), utf8.last_chunk::<8>()) {
+                short[1..9].copy_from_slice(first);
+                short[end - 8..end].copy_from_slice(last);
+            } else {
+                short[1..5].copy_from_slice(first);
+                short[end - 4..end].copy_from_slice(last);
+            }
+            self.0.extend_from_slice(&short);
+            self.0.truncate(self.0.len() - 17 + end);
+            return;
+        }
         self.text_header(utf8.len());
         self.0.extend_from_slice(utf8);
     }
