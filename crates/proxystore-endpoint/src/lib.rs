@@ -6,6 +6,10 @@
 
 #![deny(missing_docs)]
 
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "client")]
+mod connector;
 #[cfg(feature = "daemon")]
 mod draft;
 pub mod identity;
@@ -19,3 +23,7 @@ pub mod peer;
 pub mod remote;
 #[cfg(feature = "daemon")]
 mod segment;
+pub mod wire;
+
+#[cfg(feature = "client")]
+pub use connector::{EndpointConfig, EndpointConnector, register};

@@ -1,0 +1,67 @@
+//! Objects in memory that the daemon shares by descriptor.
+
+use proxystore::blob::{Buffer, Mapping};
+use proxystore::{Access, Blob, Error, ErrorKind, Payload, Result};
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+/// Most pieces in one call of the system.
+const MOST: usize = 1024;
+
+/// Writes an object to the front of lent memory. Writing costs less than mapping: no page has to
+/// be faulted in.
+pub(super) fn write(memory: &OwnedFd, payload: &Payload<'_>) -> io::Result<()> {
+    let mut slices: Vec<_> = payload.pieces().iter().map(|p| IoSlice::new(p)).collect();
+    let mut rest = &mut slices[..];
+    let mut at: libc::off_t = 0;
+    while !rest.is_empty() {
+        let count = rest.len().min(MOST) as libc::c_int;
+        // SAFETY: an `IoSlice` is an `iovec` of memory that is borrowed for as long.
+        let wrote = unsafe { libc::pwritev(memory.as_raw_fd(), rest.as_ptr().cast(), count, at) };
+        match wrote {
+            -1 => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            wrote => {
+                at += wrote as libc::off_t;
+                IoSlice::advance_slices(&mut rest, wrote as usize);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An object that the daemon holds, mapped. The mapping keeps the memory as it is: the daemon uses
+/// it for nothing else until the last one is gone.
+pub(super) fn blob(memory: &OwnedFd, len: u64, access: Access) -> Result<Blob> {
+    let copy = |len: usize| {
+        let full = || Error::new(ErrorKind::Full, format!("no memory for {len} bytes"));
+        let mut buffer = Buffer::try_with_len(len).ok_or_else(full)?;
+        let file = File::from(
+            memory
+                .try_clone()
+                .map_err(|error| Error::io(error, "copying"))?,
+        );
+        file.read_exact_at(&mut buffer, 0)
+            .map_err(|error| Error::io(error, "reading shared memory"))?;
+        Ok(Blob::new(buffer))
+    };
+    let len = usize::try_from(len)
+        .map_err(|_| Error::new(ErrorKind::TooLarge, "an object larger than memory"))?;
+    let mapping = match access {
+        Access::Copy => return copy(len),
+        Access::View => Mapping::read_only(memory.as_fd(), len),
+        Access::Auto | Access::Cow => Mapping::private(memory.as_fd(), len),
+    };
+    match mapping {
+        Ok(mapping) => Ok(Blob::new(mapping)),
+        // Limits on mappings: reading has none.
+        Err(_) => copy(len),
+    }
+}
