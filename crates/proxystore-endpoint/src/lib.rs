@@ -23,6 +23,8 @@ pub mod peer;
 pub mod remote;
 #[cfg(feature = "daemon")]
 mod segment;
+#[cfg(feature = "daemon")]
+pub mod storage;
 pub mod wire;
 
 #[cfg(feature = "client")]

@@ -89,6 +89,9 @@ pub async fn put(objects: &Arc<dyn Objects>, key: &str, object: Object) -> Resul
 /// # Errors
 /// As there.
 pub async fn evict(objects: &Arc<dyn Objects>, key: &str) -> Result<()> {
+    if objects.is_quick(0) {
+        return objects.evict(key);
+    }
     let (objects, key) = (Arc::clone(objects), key.to_owned());
     blocking(move || objects.evict(&key)).await
 }
