@@ -49,7 +49,7 @@ test-rust: machine reports redis
 	@cargo test --workspace --all-features --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
 
 .PHONY: test-python
-test-python: $(VENV)/.wheel $(VENV)/.group-test reports redis
+test-python: $(VENV)/.wheel $(VENV)/.group-test reports redis chromium
 	@echo "==> Python tests ($(TAG))"
 	@$(VENV)/bin/python -m pytest -m 'not integration' --junitxml=$(REPORTS)/python-$(TAG).xml
 
@@ -122,6 +122,10 @@ machine:
 .PHONY: redis
 redis:
 	@scripts/install_redis.sh
+
+.PHONY: chromium
+chromium:
+	@scripts/install_chromium.sh
 
 .PHONY: reports
 reports:

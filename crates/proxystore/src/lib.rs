@@ -65,6 +65,7 @@ mod reference;
 pub mod registry;
 pub mod single_flight;
 mod store;
+pub mod trace;
 
 #[cfg(feature = "async")]
 pub use asynchronous::AsyncStore;

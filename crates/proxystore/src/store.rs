@@ -5,6 +5,7 @@ use crate::codec::{Decode, Encode, Object, View, Viewed};
 use crate::fork::ForkMutex;
 use crate::reference::Reference;
 use crate::single_flight::SingleFlight;
+use crate::trace::{Moved, Tracer, traced};
 use crate::{Access, Connector, Error, ErrorKind, Key, Payload, Result, registry};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -42,6 +43,8 @@ struct Inner {
     /// Values of [`Store::get_shared`], of an object as one type at a time.
     cache: Cache<Key, Shared>,
     flights: SingleFlight<(Key, TypeId), Shared>,
+    /// None unless the program is traced.
+    tracer: Option<Tracer>,
 }
 
 type Shared = Arc<dyn Any + Send + Sync>;
@@ -109,8 +112,11 @@ impl StoreBuilder {
     /// A store over a connector.
     #[must_use]
     pub fn connect(self, connector: Arc<dyn Connector>) -> Store {
+        // A directory that takes no trace shall not stop the program.
+        let tracer = Tracer::of_store(&self.name).unwrap_or_default();
         Store {
             inner: Arc::new(Inner {
+                tracer,
                 name: self.name,
                 connector,
                 checksum_buffers: self.checksum_buffers,
@@ -170,7 +176,12 @@ impl Store {
     /// [`ErrorKind::Encode`] if the value has no form in a store, and what the connector may give;
     /// nothing is left of the object then.
     pub fn put<T: Encode + ?Sized>(&self, value: &T) -> Result<Key> {
-        self.with_payload(value, |payload| self.inner.connector.put(payload))
+        traced(&self.inner.tracer, "store.put", |moved| {
+            self.with_payload(value, |payload| {
+                moved.bytes = Some(payload.len() as u64);
+                self.inner.connector.put(payload)
+            })
+        })
     }
 
     /// Puts several values under fresh keys, in order: all or none.
@@ -205,7 +216,12 @@ impl Store {
     /// # Errors
     /// As [`put`](Self::put).
     pub fn set<T: Encode + ?Sized>(&self, key: &Key, value: &T) -> Result<()> {
-        self.with_payload(value, |payload| self.inner.connector.set(key, payload))
+        traced(&self.inner.tracer, "store.set", |moved| {
+            self.with_payload(value, |payload| {
+                moved.bytes = Some(payload.len() as u64);
+                self.inner.connector.set(key, payload)
+            })
+        })
     }
 
     fn with_payload<T: Encode + ?Sized, R>(
@@ -227,8 +243,12 @@ impl Store {
     /// [`ErrorKind::WrongType`] if the object is of another type, naming the codec that wrote it;
     /// [`ErrorKind::InvalidFrame`] if it is damaged; and what the connector may give.
     pub fn get<T: Decode>(&self, key: &Key) -> Result<Option<T>> {
-        let found = self.object(key, T::ACCESS)?;
-        found.map(|object| decode(&object, key)).transpose()
+        traced(&self.inner.tracer, "store.get", |moved| {
+            let found = self.object(key, T::ACCESS)?;
+            moved.hit = Some(false);
+            moved.bytes = found.as_ref().map(|object| object.byte_len() as u64);
+            found.map(|object| decode(&object, key)).transpose()
+        })
     }
 
     /// The values of several keys, in order.
@@ -274,9 +294,21 @@ impl Store {
         &self,
         key: &Key,
     ) -> Result<Option<Arc<T>>> {
-        if let Some(cached) = self.cached(key) {
-            return Ok(Some(cached));
-        }
+        traced(&self.inner.tracer, "store.get", |moved| {
+            let cached = self.cached(key);
+            moved.hit = Some(cached.is_some());
+            match cached {
+                Some(cached) => Ok(Some(cached)),
+                None => self.fetch_shared(key, moved),
+            }
+        })
+    }
+
+    fn fetch_shared<T: Decode + Send + Sync + 'static>(
+        &self,
+        key: &Key,
+        moved: &mut Moved,
+    ) -> Result<Option<Arc<T>>> {
         let missing = || Error::new(ErrorKind::NotFound, "no such object").with_key(key);
         let fetch = || -> Result<Shared> {
             // Another thread may have filled the cache between the look above and this one.
@@ -286,6 +318,7 @@ impl Store {
             let object = self.object(key, T::ACCESS)?.ok_or_else(missing)?;
             let value: Shared = Arc::new(decode::<T>(&object, key)?);
             let (cache, weight) = (&self.inner.cache, object.byte_len() as u64);
+            moved.bytes = Some(weight);
             cache.insert(key.clone(), Arc::clone(&value), weight);
             Ok(value)
         };
@@ -310,9 +343,11 @@ impl Store {
     /// # Errors
     /// What the connector may give.
     pub fn evict(&self, key: &Key) -> Result<()> {
-        let result = self.inner.connector.evict(key);
-        self.inner.cache.remove(key);
-        result
+        traced(&self.inner.tracer, "store.evict", |_| {
+            let result = self.inner.connector.evict(key);
+            self.inner.cache.remove(key);
+            result
+        })
     }
 
     /// Removes the objects of several keys.

@@ -4,6 +4,10 @@ A store records them if it was made with `metrics=True`; they are read from
 `store.metrics`. Recording appends one tuple to a list, and the numbers are
 made of it when someone asks for them.
 
+A program that is started with `PROXYSTORE_TRACE=<directory>` writes down what
+each of its processes does; `report` makes a page of that, and `chrome_trace` a
+file for the viewers of Chrome and Perfetto.
+
 Example:
     >>> from proxystore.connectors.local import LocalConnector
     >>> from proxystore.store import Store
@@ -18,18 +22,37 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import threading
 import time
 from collections import defaultdict
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 from typing import Union
 from typing import cast
 
 from proxystore.proxy import Proxy
+from proxystore.store._trace import VARIABLE
+from proxystore.store._trace import Trace
+from proxystore.store._trace import directory_of
+from proxystore.store._trace import of_events
+from proxystore.store._trace import read_trace
+from proxystore.store._trace import write_chrome_trace
 from proxystore.store.utils import get_key
 
-__all__ = ['KeyT', 'Metrics', 'ProxyT', 'StoreMetrics', 'TimeStats']
+__all__ = [
+    'KeyT',
+    'Metrics',
+    'ProxyT',
+    'StoreMetrics',
+    'TimeStats',
+    'chrome_trace',
+    'report',
+]
+
+_REMEMBERED = 20_000
+"""Operations of a store that is not traced, for its report: some 5 MB."""
 
 KeyT = tuple[Any, ...] | Sequence[tuple[Any, ...]]
 """A key, or the keys of a batch, which count as one."""
@@ -129,6 +152,7 @@ class StoreMetrics:
         self._events: list[tuple[Any, ...]] = []
         self._folded: defaultdict[Any, Metrics] = defaultdict(Metrics)
         self._folding = threading.RLock()
+        self._last: deque[tuple[Any, ...]] = deque(maxlen=_REMEMBERED)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({len(self._metrics)} keys)'
@@ -150,6 +174,7 @@ class StoreMetrics:
             del self._events[:count]
             for event in events:
                 self._fold_one(*event)
+            self._last.extend(events)
 
     def _fold_one(
         self,
@@ -225,6 +250,21 @@ class StoreMetrics:
                     total[name] = total.get(name, TimeStats()) + stats
             return total
 
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        trace: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Write a page with a timeline and histograms; see `report`.
+
+        Args:
+            path: Path of the page.
+            trace: Directory of a trace. If not given: the one of this
+                program, or, if it is not traced, the last 20,000 operations
+                of this store in this process.
+        """
+        _write_report(path, trace, self)
+
     def get_metrics(self, key_or_proxy: KeyT | ProxyT) -> Metrics | None:
         """Return the metrics of a key, a proxy, or a batch of either.
 
@@ -236,6 +276,83 @@ class StoreMetrics:
             The metrics, or None if nothing was recorded for it.
         """
         return self._metrics.get(_hashable(_keys_of(key_or_proxy)))
+
+
+def report(
+    path: str | os.PathLike[str], trace: str | os.PathLike[str] | None = None
+) -> None:
+    """Write a page about what the processes of a program did with their stores.
+
+    It is one file that loads nothing from elsewhere: a timeline of all
+    processes and threads, and histograms of puts, resolves, bytes and cache
+    hits.
+
+    Args:
+        path: Path of the page.
+        trace: The directory that `PROXYSTORE_TRACE` named when the program
+            ran; the value that it has now, if not given.
+
+    Raises:
+        FileNotFoundError: If there is no trace.
+        ValueError: If no directory is given and the variable is not set.
+
+    Example:
+        >>> import pathlib, subprocess, sys, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> program = (
+        ...     'from proxystore.store import Store; '
+        ...     'print(sum(Store("example", register=True).proxy([1, 2, 3])))'
+        ... )
+        >>> environment = {**os.environ, 'PROXYSTORE_TRACE': str(folder / 'trace')}
+        >>> done = subprocess.run([sys.executable, '-c', program], env=environment)
+        >>> report(folder / 'report.html', trace=folder / 'trace')
+    """
+    _write_report(path, trace, None)
+
+
+def chrome_trace(
+    path: str | os.PathLike[str], trace: str | os.PathLike[str] | None = None
+) -> None:
+    """Write a trace in Chrome's format, for `chrome://tracing` and Perfetto.
+
+    Args:
+        path: Path of the JSON file.
+        trace: As for `report`.
+
+    Raises:
+        FileNotFoundError: If there is no trace.
+        ValueError: If no directory is given and the variable is not set.
+    """
+    write_chrome_trace(_trace_of(trace), path)
+
+
+def _write_report(
+    path: str | os.PathLike[str],
+    trace: str | os.PathLike[str] | None,
+    metrics: StoreMetrics | None,
+) -> None:
+    from proxystore.store._report import write_report
+
+    directory = directory_of(trace)
+    if directory is None and metrics is not None:
+        metrics._fold()
+        found = of_events(metrics._last)
+        note = (
+            f'The last {_REMEMBERED:,} operations of one store in one process; '
+            f'{VARIABLE}=<directory> shows all processes.'
+        )
+    else:
+        found, note = _trace_of(trace), f'Trace: {directory}.'
+    write_report(found, path, note)
+
+
+def _trace_of(trace: str | os.PathLike[str] | None) -> Trace:
+    directory = directory_of(trace)
+    if directory is None:
+        raise ValueError(
+            f'Which trace? Give its directory as trace=, or set {VARIABLE}.'
+        )
+    return read_trace(directory)
 
 
 def _keys_of(key_or_proxy: Any) -> Any:

@@ -113,6 +113,7 @@ impl PyStore {
                 connector: connector.clone().unbind(),
             },
         };
+        let recorder = Recorder::new(name.py(), &name.to_string_lossy(), metrics)?;
         let opened = Opened {
             name: name.unbind(),
             backend,
@@ -121,7 +122,7 @@ impl PyStore {
             deserializer,
             cache,
             populate_target,
-            recorder: metrics.map(Recorder::new).transpose()?,
+            recorder,
             recipe: PyOnceLock::new(),
             flights: SingleFlight::new(),
             changes: AtomicU64::new(0),

@@ -18,7 +18,7 @@ pub(crate) struct Opened {
     pub(crate) deserializer: Option<Py<PyAny>>,
     pub(crate) cache: Py<PyLruCache>,
     pub(crate) populate_target: bool,
-    /// None if metrics are off.
+    /// None if metrics are off and the program is not traced.
     pub(crate) recorder: Option<Recorder>,
     /// What a proxy carries to reopen this store elsewhere: made at the first need, and then kept
     /// if the connector is one of the core, whose configuration does not change.
