@@ -18,7 +18,7 @@ from implementations import namespace
 from operations import BY_NAME
 
 UNROLLED = 10
-ROUND_SECONDS = 0.0015
+ROUND_SECONDS = 0.0005
 
 
 def compiled(statement: str, names: dict) -> Callable[[int], float]:
@@ -60,6 +60,7 @@ def main() -> None:
             answer = None
         else:
             timed, turns = cache[key]
+            timed(turns // 20)  # the other processes have been in the caches
             answer = timed(turns) / (turns * UNROLLED) * 1e9
         print(json.dumps(answer), flush=True)
 

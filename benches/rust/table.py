@@ -51,13 +51,22 @@ def main(target: Path) -> int:
     """Prints both tables."""
     times = medians(target)
     if not times:
-        print(f'nothing was measured below {target}: run `make bench-rust`', file=sys.stderr)
+        print(
+            f'nothing was measured below {target}: run `make bench-rust`',
+            file=sys.stderr,
+        )
         return 1
-    print(f'Medians on {processor()}, Linux {platform.release()}, without the interpreter.\n')
+    print(
+        f'Medians on {processor()}, Linux {platform.release()}, without the interpreter.\n'
+    )
     print('| | ' + ' | '.join(GROUPS) + ' |')
     print('|---|' + '---|' * len(GROUPS))
     for name in times[GROUPS[0]]:
-        print(f'| {name} | ' + ' | '.join(shown(times[group][name]) for group in GROUPS) + ' |')
+        print(
+            f'| {name} | '
+            + ' | '.join(shown(times[group][name]) for group in GROUPS)
+            + ' |'
+        )
     print('\n| figure | to reach | measured | |\n|---|---|---|---|')
     for group, name, bar, against in BARS:
         measured = times[group][name]
