@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How the caller of a get will use the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
     /// The connector's own choice by size: writable, private to the caller.
     #[default]

@@ -16,6 +16,7 @@ pub const MAX_DIMENSIONS: usize = 64;
 /// What the elements are; the letters of numpy's array interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Kind {
     /// One byte, 0 or 1.
     Bool = b'b',

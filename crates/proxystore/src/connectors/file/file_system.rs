@@ -8,6 +8,7 @@ use super::system::retry;
 
 /// What a file system allows, by where its bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FileSystem {
     /// This machine's memory (tmpfs, ramfs): pages of 4 kB unless huge ones are asked for.
     Memory,
