@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
 from proxystore.connectors.file import FileConnector
 from proxystore.connectors.local import LocalConnector
@@ -32,7 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @pytest.fixture(scope='session')
 def program() -> list[str]:
     """The command of the Rust side, built if need be."""
-    build = ['cargo', 'build', '--quiet', '-p', 'proxystore', '--example', 'both_ways']
+    build = ['cargo', 'build', '--quiet', '-p', 'proxystore', '--features', 'arrow']
+    build += ['--example', 'both_ways']
     subprocess.run(build, cwd=ROOT, check=True)
     metadata = ['cargo', 'metadata', '--no-deps', '--format-version', '1']
     output = subprocess.run(metadata, cwd=ROOT, check=True, stdout=subprocess.PIPE)
@@ -101,17 +104,27 @@ def test_rust_puts_python_gets(program: list[str], connector: Any, url: str) -> 
         flags = proxy_from_reference(references.pop('flags'))
         assert flags.dtype == np.bool_
         assert flags.tolist() == [True, False, True]
+        batch = proxy_from_reference(references.pop('batch'))
+        assert isinstance(batch, pa.RecordBatch)
+        assert batch.to_pydict() == {'x': [1.5, 2.5], 's': ['grün', None]}
+        table = proxy_from_reference(references.pop('table'))
+        assert isinstance(table, pa.Table)
+        assert table.to_pydict() == {'x': [1.5, 2.5] * 2, 's': ['grün', None] * 2}
         assert not references, 'samples that are not checked'
     finally:
         unregister_store('both ways, from Rust')
     connector.close(clear=True)
 
 
+PLAIN = '? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16 M8[ns] m8[25s] S3 U2'.split()
 ARRAYS = [
-    np.arange(24).astype(dtype).reshape(2, 3, 4)
-    for dtype in '? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16 >i4 >f8'.split()
+    np.asarray(
+        np.arange(24).reshape(2, 3, 4).astype(f'{byte_order}{dtype}'), order=order
+    )
+    for dtype in PLAIN
+    for byte_order in '<>'
+    for order in 'CF'
 ] + [
-    np.asfortranarray(np.arange(12.0).reshape(3, 4)),
     np.array(3.5),
     np.zeros((0, 5), 'i4'),
     np.array(['2020-01-01', 'NaT'], 'M8[D]'),
@@ -139,6 +152,38 @@ def test_python_puts_rust_gets_arrays(program: list[str], store: Store[Any]) -> 
         assert again.dtype == array.dtype
         assert again.flags.f_contiguous == array.flags.f_contiguous
         np.testing.assert_array_equal(again, array)
+
+
+TABLES = {
+    'table': pa.table({'i': pa.array([1, None, 3], pa.int16()), 's': ['a', 'ü', None]}),
+    'chunks': pa.table({'x': pa.chunked_array([[1.5], [2.5, 3.5]])}),
+    'batch': pa.record_batch({'flags': [True, None, False], 'l': [[1], [], None]}),
+    'dictionary': pa.table({'k': pa.array(['x', 'y', 'x']).dictionary_encode()}),
+    'slice': pa.table({'a': np.arange(100_000.0)}).slice(500, 10),
+    'empty': pa.table({'a': pa.array([], pa.timestamp('ns', 'UTC'))}),
+    'polars': pl.DataFrame({'s': ['a text of more than 12 bytes', None], 'd': [1.5, 2.5]}),
+    'large': pa.table({'a': np.arange(500_000.0), 'b': np.arange(500_000)}),
+}  # fmt: skip
+
+
+def test_python_puts_rust_gets_tables(program: list[str], store: Store[Any]) -> None:
+    lines = [
+        f'{name} {get_reference(store.proxy(table))}' for name, table in TABLES.items()
+    ]
+    found = run(program, 'get', lines=lines)
+    assert found.keys() == TABLES.keys()
+    for name, held in found.items():
+        table = TABLES[name]
+        word, rows, columns, key = held.split(' ')
+        assert (word, int(rows), int(columns)) == ('table', *table.shape)
+        # What Rust put again is the same table.
+        again = store.get(store.connector._key(key))
+        if name == 'polars':
+            assert pl.from_arrow(again).equals(table)
+        else:
+            assert type(again) is type(table)
+            assert again.schema.equals(table.schema, check_metadata=True)
+            assert again.equals(table)
 
 
 TREES: list[tuple[Any, Any, str]] = [

@@ -59,6 +59,10 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     },
     'arrow-table': lambda: pa.table({'a': [1, 2, None], 's': ['x', 'y', 'z']}),
     'arrow-batch': lambda: pa.record_batch({'a': [1.5, 2.5]}),
+    'arrow-from-rust': lambda: pa.record_batch(
+        [[1.5, 2.5], ['grün', None]],
+        pa.schema([pa.field('x', pa.float64(), nullable=False), ('s', pa.string())]),
+    ),
     'pickle': lambda: [range(3), 'with', {'plain': 'values'}, range(0)],
     'pickle-with-buffers': lambda: [range(3), np.arange(100, dtype='<f8')],
 }

@@ -6,12 +6,15 @@
 //! both_ways get                reads such lines, and says what each holds
 //! ```
 
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use proxystore::codec::arrow::Table;
 use proxystore::codec::tree::{MessagePack, Value};
 use proxystore::codec::{AnyArray, Decode, Object};
 use proxystore::frame::Codec;
 use proxystore::{ErrorKind, Key, Proxy, Reference, Result, Store};
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use std::sync::Arc;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,7 +58,19 @@ fn put(store: &Store) -> Result<()> {
         &store.put(&AnyArray::from_slice(&[2, 3], &elements)?)?,
     )?;
     let flags = AnyArray::from_slice(&[3], &[true, false, true])?;
-    show("flags", &store.put(&flags)?)
+    show("flags", &store.put(&flags)?)?;
+    let columns: [(_, ArrayRef, _); 2] = [
+        ("x", Arc::new(Float64Array::from(vec![1.5, 2.5])), false),
+        (
+            "s",
+            Arc::new(StringArray::from(vec![Some("grün"), None])),
+            true,
+        ),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    show("batch", &store.put(&batch)?)?;
+    let table = Table::new(batch.schema(), vec![batch.clone(), batch])?;
+    show("table", &store.put(&table)?)
 }
 
 /// Says what an object holds, so that its maker can compare.
@@ -84,6 +99,15 @@ fn get(line: &str) -> Result<()> {
         Codec::MessagePack => {
             let value: Value = read(&proxy)?;
             format!("tree {value:?} {}", proxy.store()?.put(&value)?)
+        }
+        Codec::Arrow => {
+            let table: Table = read(&proxy)?;
+            let key = match proxy.resolve()?.stream() {
+                b"batch" => proxy.store()?.put(&read::<RecordBatch>(&proxy)?)?,
+                _ => proxy.store()?.put(&table)?,
+            };
+            let fields = table.schema().fields();
+            format!("table {} {} {key}", table.row_count(), fields.len())
         }
         _ => match read::<Value>(&proxy) {
             Err(error) if error.kind() == ErrorKind::WrongType => format!("error {error}"),

@@ -36,7 +36,7 @@
 //!
 //! `memory`, `file`, `shared-memory` and `redis` are the connectors, `msgpack` is serde types as
 //! objects, and `serde` proxies that serialize; these are on. `async` is the store's verbs as
-//! futures, `ndarray` arrays of that crate.
+//! futures, `ndarray` arrays of that crate, `arrow` record batches and tables.
 
 #![deny(missing_docs)]
 

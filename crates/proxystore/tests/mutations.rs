@@ -76,6 +76,15 @@ fn read(bytes: &[u8]) -> Option<usize> {
     match frame.codec() {
         Codec::Ndarray => Description::parse(frame.stream()).ok().map(|_| 1),
         Codec::MessagePack => Some(walk(Reader::new(frame.stream()), 0)),
+        #[cfg(feature = "arrow")]
+        Codec::Arrow => {
+            use proxystore::codec::{Decode, Object, arrow::Table};
+            let object = Object::parse(proxystore::Blob::copy_from(bytes)).ok()?;
+            // What is sound can be shown.
+            Table::decode(&object)
+                .ok()
+                .map(|table| format!("{table:?}").len())
+        }
         _ => Some(0),
     }
 }

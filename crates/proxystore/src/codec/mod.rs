@@ -7,12 +7,14 @@
 //! | `str`, `String`, a view of `str` | `Str` | `str` |
 //! | [`AnyArray`], `ndarray::Array` (feature `ndarray`), a view of `[f64]` and so on | `Ndarray` | `numpy.ndarray` |
 //! | numbers, [`Value`](tree::Value), [`MessagePack`](tree::MessagePack) of any serde type (feature `msgpack`) | `MessagePack` | numbers, and lists, dictionaries, tuples and sets of all these |
-//! | [`Object`], whose buffer 0 is an IPC stream for an Arrow library | `Arrow` | `pyarrow.Table`, `polars.DataFrame` |
+//! | `RecordBatch`, `arrow::Table` (feature `arrow`); [`Object`], whose buffer 0 is an IPC stream | `Arrow` | `pyarrow.RecordBatch`, `pyarrow.Table`, `polars.DataFrame` |
 //!
 //! Pickled Python objects do not cross: getting one is an error of kind
 //! [`WrongType`](crate::ErrorKind::WrongType) that names the codec.
 
 mod array;
+#[cfg(feature = "arrow")]
+pub mod arrow;
 pub mod element;
 pub mod message_pack;
 pub mod ndarray;

@@ -69,7 +69,13 @@ impl<T: Encode + ?Sized> Encode for std::sync::Arc<T> {
 pub struct Encoded<'a> {
     codec: Codec,
     stream: Stream<'a>,
-    buffers: SmallVec<[Cow<'a, [u8]>; 1]>,
+    buffers: SmallVec<[Buffer<'a>; 1]>,
+}
+
+#[derive(Clone)]
+enum Buffer<'a> {
+    Whole(Cow<'a, [u8]>),
+    Pieces(Vec<Blob>),
 }
 
 #[derive(Clone)]
@@ -106,7 +112,15 @@ impl<'a> Encoded<'a> {
     /// Adds a buffer.
     #[must_use]
     pub fn buffer(mut self, buffer: impl Into<Cow<'a, [u8]>>) -> Self {
-        self.buffers.push(buffer.into());
+        self.buffers.push(Buffer::Whole(buffer.into()));
+        self
+    }
+
+    /// Adds a buffer that is made of pieces, one right after the other.
+    #[must_use]
+    pub fn buffer_of_pieces(mut self, pieces: impl IntoIterator<Item = Blob>) -> Self {
+        let pieces = pieces.into_iter().collect();
+        self.buffers.push(Buffer::Pieces(pieces));
         self
     }
 
@@ -122,7 +136,12 @@ impl<'a> Encoded<'a> {
             builder.push_stream(stream);
         }
         for buffer in &self.buffers {
-            builder.push_buffer(buffer);
+            match buffer {
+                Buffer::Whole(bytes) => builder.push_buffer(bytes),
+                Buffer::Pieces(pieces) => {
+                    builder.push_buffer_pieces(pieces.iter().map(|piece| &**piece));
+                }
+            }
         }
         builder
     }
@@ -257,7 +276,10 @@ impl Object {
                 "read it as `AnyArray`, as an `ndarray::Array` or as a view of its elements"
             }
             Codec::MessagePack => "read it as `MessagePack<T>` or `Value`",
-            Codec::Arrow => "read it as `Object`, whose buffer 0 is an Arrow IPC stream",
+            Codec::Arrow => {
+                "read it as `RecordBatch` or `arrow::Table` (feature `arrow`), or as `Object`, \
+                 whose buffer 0 is an Arrow IPC stream"
+            }
         };
         Error::new(
             ErrorKind::WrongType,
