@@ -1,6 +1,7 @@
 //! Memory that a connector hands to its caller.
 
 pub(crate) mod anonymous;
+pub(crate) mod gather;
 mod mapping;
 mod pool;
 
@@ -74,7 +75,7 @@ impl Blob {
     #[must_use]
     pub fn copy_from(bytes: &[u8]) -> Self {
         let mut buffer = Buffer::with_len(bytes.len());
-        buffer.copy_from_slice(bytes);
+        gather::copy(&[bytes], &mut buffer);
         Self::new(buffer)
     }
 

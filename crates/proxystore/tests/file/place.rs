@@ -31,10 +31,12 @@ impl Place {
         FileConnector::open(FileConfig::new(&self.0)).unwrap()
     }
 
+    /// What is in it, but for where pages wait.
     pub(crate) fn names(&self) -> Vec<String> {
         std::fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != ".proxystore-recycled")
             .collect()
     }
 }
@@ -48,14 +50,15 @@ impl Drop for Place {
 /// Bytes that no two places have in common.
 pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64 ^ len as u64;
-    (0..len)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .collect()
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        bytes.extend_from_slice(&(state ^ state >> 32).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
 }
 
 /// A frame of two buffers, as a store makes it.

@@ -17,6 +17,7 @@ impl Directory {
     /// files of any other name whose content is a frame; also what ProxyStore 1.x put there.
     pub(crate) fn clear(&self) -> Result<()> {
         self.remove_where(is_ours)?;
+        self.remove_recycled();
         self.remove_if_empty()
     }
 
@@ -24,6 +25,7 @@ impl Directory {
     /// bytes that were in them.
     pub(crate) fn clear_all(&self) -> Result<u64> {
         let bytes = self.remove_where(|_, _, found| is_file(found))?;
+        self.remove_recycled();
         self.remove_if_empty()?;
         Ok(bytes)
     }

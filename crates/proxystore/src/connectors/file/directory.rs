@@ -2,14 +2,16 @@
 
 use super::file_system::FileSystem;
 use super::older;
+use super::recycle::{self, RECYCLED_FROM};
 use super::system::{self, Name};
 use crate::{Error, ErrorKind, Key, Result};
+use std::ffi::CStr;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 
 /// Files that are not objects begin so; no key may.
 pub(super) const RESERVED_PREFIX: &str = ".proxystore-";
@@ -32,6 +34,10 @@ pub(crate) struct Directory {
     pub(super) naming: AtomicU8,
     /// Whether pages can be joined here; see `huge`.
     pub(super) joining: AtomicU8,
+    /// Most bytes of evicted objects that are kept for later ones; see `recycle`.
+    recycled_limit: AtomicU64,
+    /// Whether any were kept through this value.
+    has_recycled: AtomicBool,
 }
 
 impl Directory {
@@ -53,6 +59,7 @@ impl Directory {
         };
         let (fd, found, file_system) =
             opened().map_err(|error| failure(kind, error, "opening the directory", path))?;
+        let recycled_limit = recycle::limit(fd.as_raw_fd(), &found, file_system);
         Ok(Self {
             path: path.to_owned(),
             kind,
@@ -63,6 +70,8 @@ impl Directory {
             file_mode: 0o600 | (found.st_mode & 0o044),
             naming: AtomicU8::new(0),
             joining: AtomicU8::new(0),
+            recycled_limit: AtomicU64::new(recycled_limit),
+            has_recycled: AtomicBool::new(false),
         })
     }
 
@@ -99,6 +108,30 @@ impl Directory {
         self.kind
     }
 
+    /// As it is wanted where nobody counts what is kept.
+    pub(crate) fn without_recycling(self) -> Self {
+        self.recycle_nothing();
+        self
+    }
+
+    pub(super) fn recycled_limit(&self) -> u64 {
+        self.recycled_limit.load(Ordering::Relaxed)
+    }
+
+    /// From here on evicted objects are removed.
+    pub(super) fn recycle_nothing(&self) {
+        self.recycled_limit.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_recycled(&self) {
+        self.has_recycled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether evicted objects were kept through this value.
+    pub(crate) fn has_recycled(&self) -> bool {
+        self.has_recycled.load(Ordering::Relaxed)
+    }
+
     /// Whether there is an object under a key.
     pub(crate) fn contains(&self, key: &Key) -> Result<bool> {
         let name = self.name(key)?;
@@ -115,13 +148,24 @@ impl Directory {
             .map_err(|error| self.error(error, "looking for an object", key))
     }
 
-    /// Removes an object; false if there was none.
-    pub(crate) fn remove(&self, key: &Key) -> Result<bool> {
+    /// Removes an object, or keeps its pages for another; gives by how many bytes what is kept so
+    /// has grown, and `None` if there was no object.
+    pub(crate) fn remove(&self, key: &Key) -> Result<Option<i64>> {
         let name = self.name(key)?;
-        let removed = self.look(|| system::unlink_at(self.fd(), name.as_c_str()));
+        let removed = self.look(|| self.remove_file(name.as_c_str()));
         older::remove_marker(self.fd(), key);
-        system::absent_is(removed.map(|()| true), false)
+        system::absent_is(removed.map(Some), None)
             .map_err(|error| self.error(error, "evicting an object", key))
+    }
+
+    fn remove_file(&self, name: &CStr) -> io::Result<i64> {
+        if self.recycled_limit() > 0 {
+            let found = system::stat_at(self.fd(), name)?;
+            if found.st_size as u64 >= RECYCLED_FROM {
+                return self.recycle(name, &found);
+            }
+        }
+        system::unlink_at(self.fd(), name).map(|()| 0)
     }
 
     /// The file name of a key.

@@ -2,9 +2,11 @@
 
 use super::directory::Directory;
 use super::file_system::FileSystem;
+use super::recycle::RECYCLED_FROM;
 use super::system;
 use crate::blob::{Buffer, Mapping};
 use crate::{Access, Blob, Error, ErrorKind, Key, Result};
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -25,6 +27,10 @@ const MAPPED_FROM_ON_DISK: usize = 1 << 20;
 /// 9.1 µs).
 const MAPPED_FROM_ON_REQUEST: usize = 64 << 10;
 
+/// How often a file is opened again that was replaced in the very moment; nobody replaces one so
+/// fast so often.
+const OPENINGS: usize = 10_000;
+
 impl Directory {
     /// The object under a key.
     pub(crate) fn fetch(&self, key: &Key, access: Access) -> Result<Option<Blob>> {
@@ -44,14 +50,30 @@ impl Directory {
         // NONBLOCK: a pipe that somebody put there must not make us wait.
         let flags = libc::O_RDONLY | libc::O_NONBLOCK;
         let open = || system::open_at(self.fd(), name.as_c_str(), flags, 0);
-        let file = match self.look(open) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(None)),
-            Err(error) => return Err(self.error(error, "opening an object", key)),
-        };
-        self.load(&file, most, access)
-            .map(|loaded| loaded.map(Some))
-            .map_err(|fault| match fault {
+        for _ in 0..OPENINGS {
+            let file = match self.look(open) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(None)),
+                // Evicted, and looked at by who wants its pages: it has another name by now.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::thread::yield_now();
+                    continue;
+                }
+                Err(error) => return Err(self.error(error, "opening an object", key)),
+            };
+            match self.load(&file, name.as_c_str(), most, access) {
+                Ok(loaded) => return Ok(loaded.map(Some)),
+                Err(Fault::Renamed) => {}
+                Err(fault) => return Err(self.fault(fault, key)),
+            }
+        }
+        let error = io::Error::from_raw_os_error(libc::EBUSY);
+        Err(self.error(error, "opening an object", key))
+    }
+
+    fn fault(&self, fault: Fault, key: &Key) -> Error {
+        match fault {
+                Fault::Renamed => self.error(io::ErrorKind::NotFound.into(), "reading an object", key),
                 Fault::System(error) => self.error(error, "reading an object", key),
                 Fault::CutShort { had, promised } => Error::new(
                     ErrorKind::InvalidFrame,
@@ -61,10 +83,16 @@ impl Directory {
                     ),
                 )
                 .with_key(key),
-            })
+            }
     }
 
-    fn load(&self, file: &OwnedFd, most: usize, access: Access) -> Result<Option<Blob>, Fault> {
+    fn load(
+        &self,
+        file: &OwnedFd,
+        name: &CStr,
+        most: usize,
+        access: Access,
+    ) -> Result<Option<Blob>, Fault> {
         // Not zeroed first: that would cost a quarter of a small get.
         let mut first = [MaybeUninit::uninit(); FIRST_READ];
         let mut begin: &[u8] = &[];
@@ -82,6 +110,15 @@ impl Directory {
         }
         let len = usize::try_from(found.st_size)
             .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+        if self.file_system() == FileSystem::Memory && len as u64 >= RECYCLED_FROM {
+            // After opening: see `recycle` for why that is enough.
+            let named = system::absent_is(system::stat_at(self.fd(), name).map(Some), None)?;
+            if named
+                .is_none_or(|named| (named.st_dev, named.st_ino) != (found.st_dev, found.st_ino))
+            {
+                return Err(Fault::Renamed);
+            }
+        }
         if len >= self.mapped_from(access) {
             let mapped = match access {
                 Access::View => Mapping::read_only(file.as_fd(), len),
@@ -133,7 +170,12 @@ impl Directory {
 /// Why a file could not be read.
 enum Fault {
     System(io::Error),
-    CutShort { had: usize, promised: usize },
+    /// The name leads to another file by now, or to none.
+    Renamed,
+    CutShort {
+        had: usize,
+        promised: usize,
+    },
 }
 
 impl From<io::Error> for Fault {
@@ -155,5 +197,40 @@ fn read_once<'a>(file: &OwnedFd, target: &'a mut [MaybeUninit<u8>]) -> io::Resul
         if error.raw_os_error() != Some(libc::EINTR) {
             return Err(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Payload;
+
+    /// Who resolved a name before the object was evicted, and opened the file afterwards.
+    #[test]
+    fn a_reader_that_comes_late_does_not_take_what_it_opened() {
+        let path = format!("/dev/shm/proxystore-test-{}", Key::fresh());
+        let directory = Directory::create(path.as_ref(), "file").unwrap();
+        let put = |byte| {
+            let key = Key::fresh();
+            let bytes = vec![byte; 5 << 20];
+            let payload = Payload::from_bytes(&bytes);
+            directory.publish_fresh(&key, &payload).unwrap();
+            key
+        };
+        let key = put(1);
+        let name = directory.name(&key).unwrap();
+        let open = || system::open_at(directory.fd(), name.as_c_str(), libc::O_RDONLY, 0);
+        let file = open().unwrap();
+        let load = || directory.load(&file, name.as_c_str(), usize::MAX, Access::Auto);
+        assert!(matches!(load(), Ok(Some(_))));
+        directory.remove(&key).unwrap();
+        assert!(matches!(load(), Err(Fault::Renamed)));
+        // Nor if there is another object under the key by now.
+        let other = Payload::from_bytes(&[2; 5 << 20]);
+        directory.publish_over(&key, &other).unwrap();
+        assert!(matches!(load(), Err(Fault::Renamed)));
+        let found = directory.fetch(&key, Access::Auto).unwrap().unwrap();
+        assert!(found[..] == [2; 5 << 20]);
+        directory.clear_all().unwrap();
     }
 }

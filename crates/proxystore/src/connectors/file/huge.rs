@@ -4,10 +4,12 @@
 //! than the copy. `MADV_COLLAPSE` (Linux 6.1) joins them to huge pages there, without privileges:
 //! 4 MB take 0.56 ms instead of 0.85, are read twice as fast and freed 20 times as fast.
 
-use super::system::retry;
+use super::system::truncate;
 use crate::Payload;
 use crate::blob::anonymous::{self, HUGE_PAGE};
+use crate::blob::gather::{Target, gather};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -16,32 +18,36 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// instead of 0.41 ms for 2 MiB).
 pub(super) const JOINED_FROM: usize = HUGE_PAGE;
 
-/// How much is joined, then filled, at a time: the kernel zeroes what it joins, and a piece of this
-/// length is still in the processor's cache when the copy comes (100 MB: 23.3 ms instead of 25.4
-/// in one piece). Smaller pieces gain no more, and each call drains every processor's page lists.
-const PIECE: usize = 4 * HUGE_PAGE;
-
 /// `MADV_COLLAPSE`, which older C libraries do not name.
 const COLLAPSE: libc::c_int = 25;
 
 /// State of a directory: the kernel cannot do it here.
 const REFUSED: u8 = 1;
 
-/// Fills the front of an empty, unnamed file, in whole huge pages, and gives the number of bytes
-/// filled; the file ends, and its position is, behind them. What is left is then written as usual,
-/// and that is all of it where pages cannot be joined.
+/// Fills the front of a file that nobody else knows, in whole huge pages, and gives the number of
+/// bytes filled, behind which the file's position is. What is left is then written as usual, and
+/// that is all of it where pages cannot be joined. Of the first `existing` bytes the pages are
+/// there; the file is as long as the object, or empty.
 ///
 /// The pages exist before they are touched, so a full file system is never `SIGBUS`.
-pub(super) fn fill(file: &OwnedFd, payload: &Payload<'_>, state: &AtomicU8) -> io::Result<usize> {
+pub(super) fn fill(
+    file: &OwnedFd,
+    payload: &Payload<'_>,
+    existing: usize,
+    state: &AtomicU8,
+) -> io::Result<usize> {
     if state.load(Ordering::Relaxed) == REFUSED {
         return Ok(0);
     }
     let whole = payload.len() / HUGE_PAGE * HUGE_PAGE;
+    if existing == 0 && truncate(file, whole).is_err() {
+        return Ok(0); // the write says what is wrong
+    }
     let filled = match Window::map(file, whole) {
-        Ok(window) => window.fill(file, payload, state),
-        Err(_) => return Ok(0), // no room for mappings; a write needs none
+        Ok(window) => window.fill(file, payload, existing, state),
+        Err(_) => 0, // no room for mappings; a write needs none
     };
-    if filled < whole {
+    if existing == 0 && filled < whole {
         // Pages that were made ready for joining, behind what was filled.
         truncate(file, filled)?;
     }
@@ -54,6 +60,9 @@ struct Window {
     start: NonNull<u8>,
     len: usize,
 }
+
+// SAFETY: threads that share it only give advice about it, and write where `gather` tells them.
+unsafe impl Sync for Window {}
 
 impl Window {
     fn map(file: &OwnedFd, len: usize) -> io::Result<Self> {
@@ -70,44 +79,43 @@ impl Window {
         Ok(Self { start, len })
     }
 
-    /// Joins and fills piece by piece, as far as the kernel goes along; gives the bytes filled.
-    fn fill(&self, file: &OwnedFd, payload: &Payload<'_>, state: &AtomicU8) -> usize {
-        let mut source = payload.pieces().iter().copied();
-        let mut rest: &[u8] = &[];
-        let mut at = 0;
-        while at < self.len {
-            let end = (at + PIECE).min(self.len);
-            if let Err(error) = self.join(file, at, end) {
-                // Otherwise there is no space, or no huge page right now.
-                if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) {
-                    state.store(REFUSED, Ordering::Relaxed);
-                }
-                break;
+    /// Joins and fills part by part, as far as the kernel goes along; gives the bytes filled.
+    fn fill(
+        &self,
+        file: &OwnedFd,
+        payload: &Payload<'_>,
+        existing: usize,
+        state: &AtomicU8,
+    ) -> usize {
+        let prepare = |part: Range<usize>| {
+            if part.end <= existing {
+                return true;
             }
-            while at < end {
-                if rest.is_empty() {
-                    match source.next() {
-                        Some(piece) => rest = piece,
-                        None => return at,
+            self.join(file, part)
+                .inspect_err(|error| {
+                    // Otherwise there is no space, or no huge page right now.
+                    if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) {
+                        state.store(REFUSED, Ordering::Relaxed);
                     }
-                }
-                let (now, later) = rest.split_at(rest.len().min(end - at));
-                // SAFETY: `at + now.len() <= end <= len`, and these pages exist, since they were
-                // joined; nobody else knows the file, so it does not shrink.
-                unsafe {
-                    let target = self.start.as_ptr().add(at);
-                    std::ptr::copy_nonoverlapping(now.as_ptr(), target, now.len());
-                }
-                at += now.len();
-                rest = later;
-            }
+                })
+                .is_ok()
+        };
+        // SAFETY: the mapping is this long, its pages exist once they are joined, and nobody else
+        // knows the file, so it does not shrink.
+        unsafe {
+            gather(
+                payload.pieces(),
+                self.start,
+                self.len,
+                Target::Ready,
+                prepare,
+            )
         }
-        at
     }
 
     /// Makes a range of the file huge pages.
-    fn join(&self, file: &OwnedFd, from: usize, to: usize) -> io::Result<()> {
-        truncate(file, to)?;
+    fn join(&self, file: &OwnedFd, part: Range<usize>) -> io::Result<()> {
+        let (from, to) = (part.start, part.end);
         // The kernel joins what is there: one byte in each huge page is enough.
         for at in (from..to).step_by(HUGE_PAGE) {
             let fd = file.as_raw_fd();
@@ -133,13 +141,6 @@ impl Drop for Window {
         // SAFETY: mapped in `map` with this length, and used no more.
         unsafe { anonymous::unmap(self.start, self.len) }
     }
-}
-
-fn truncate(file: &OwnedFd, len: usize) -> io::Result<()> {
-    let len = libc::off_t::try_from(len).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
-    // SAFETY: only numbers go in.
-    retry(|| unsafe { libc::ftruncate(file.as_raw_fd(), len) })?;
-    Ok(())
 }
 
 fn seek(file: &OwnedFd, to: usize) -> io::Result<()> {

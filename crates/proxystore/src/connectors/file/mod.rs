@@ -13,6 +13,7 @@ mod file_system;
 mod huge;
 mod older;
 mod publish;
+pub(crate) mod recycle;
 pub(crate) mod system;
 pub(crate) mod watch;
 
@@ -164,28 +165,9 @@ impl Connector for FileConnector {
         Ok(key)
     }
 
-    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
-        let mut keys = Vec::with_capacity(payloads.len());
-        for payload in payloads {
-            match self.put(payload) {
-                Ok(key) => keys.push(key),
-                Err(error) => {
-                    // All or none; the failure says more than a second one from here.
-                    let _ = self.evict_batch(&keys);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(keys)
-    }
-
-    fn new_key(&self) -> Key {
-        Key::fresh()
-    }
-
     fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
         self.check_open()?;
-        self.directory.publish_over(key, payload)
+        self.directory.publish_over(key, payload).map(drop)
     }
 
     fn get(&self, key: &Key, access: Access) -> Result<Option<Blob>> {
@@ -233,6 +215,7 @@ impl Connector for FileConnector {
     /// more is stored; what is still there can be read and evicted.
     fn close(&self, clear: bool) -> Result<()> {
         self.closed.store(true, Ordering::Relaxed);
+        recycle::empty(self.directory.fd());
         if clear {
             self.directory.clear()
         } else {
@@ -242,6 +225,14 @@ impl Connector for FileConnector {
 
     fn is_quick(&self, len: usize) -> bool {
         len <= QUICK_UP_TO && self.file_system().is_local()
+    }
+}
+
+impl Drop for FileConnector {
+    fn drop(&mut self) {
+        if self.directory.has_recycled() {
+            recycle::empty(self.directory.fd());
+        }
     }
 }
 

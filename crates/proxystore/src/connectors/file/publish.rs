@@ -3,6 +3,7 @@
 use super::directory::{Directory, RESERVED_PREFIX};
 use super::file_system::FileSystem;
 use super::huge;
+use super::recycle::{self, Claim};
 use super::system::{self, Name, Vectors};
 use crate::{Key, Payload, Result};
 use std::ffi::{CStr, CString};
@@ -24,12 +25,13 @@ const BY_PROC: u8 = 1;
 const BY_RENAME: u8 = 2;
 
 impl Directory {
-    /// Stores an object under a name that is new and that nobody knows yet.
-    pub(crate) fn publish_fresh(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
+    /// Stores an object under a name that is new and that nobody knows yet; gives by how many
+    /// bytes what is kept of evicted objects has grown.
+    pub(crate) fn publish_fresh(&self, key: &Key, payload: &Payload<'_>) -> Result<i64> {
         let name = self.name(key)?;
         let publish = || {
             if payload.is_framed() && payload.len() < UNNAMED_FROM {
-                self.write_direct(&name, payload)
+                self.write_direct(&name, payload).map(|()| 0)
             } else {
                 self.write_then_name(&name, payload, false)
             }
@@ -38,15 +40,23 @@ impl Directory {
             .map_err(|error| self.error(error, "storing an object", key))
     }
 
-    /// Stores an object under a name that others may know, replacing what is there.
-    pub(crate) fn publish_over(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
+    /// Stores an object under a name that others may know, replacing what is there; gives what
+    /// [`publish_fresh`](Self::publish_fresh) gives.
+    pub(crate) fn publish_over(&self, key: &Key, payload: &Payload<'_>) -> Result<i64> {
         let name = self.name(key)?;
         self.publish(|| self.write_then_name(&name, payload, true))
             .map_err(|error| self.error(error, "storing an object", key))
     }
 
-    fn publish(&self, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    fn publish(&self, write: impl Fn() -> io::Result<i64>) -> io::Result<i64> {
         match write() {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let dropped = recycle::empty(self.fd());
+                if dropped == 0 {
+                    return Err(error);
+                }
+                write().map(|grown| grown - dropped as i64)
+            }
             Err(error) if self.recover(&error, true) => write(),
             other => other,
         }
@@ -73,12 +83,45 @@ impl Directory {
         })
     }
 
-    fn write_then_name(&self, name: &Name, payload: &Payload<'_>, replace: bool) -> io::Result<()> {
+    fn write_then_name(
+        &self,
+        name: &Name,
+        payload: &Payload<'_>,
+        replace: bool,
+    ) -> io::Result<i64> {
         let name = name.as_c_str();
+        if let Some(claim) = self.claim(payload.len()) {
+            let taken = claim.taken as i64;
+            match self.overwrite(claim, name, payload) {
+                // Somebody cleared the directory meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other.map(|()| -taken),
+            }
+        }
+        self.write_new(name, payload, replace).map(|()| 0)
+    }
+
+    /// Fills a recycled file and names it.
+    fn overwrite(&self, claim: Claim, name: &CStr, payload: &Payload<'_>) -> io::Result<()> {
+        let Claim {
+            file,
+            name: claimed,
+            existing,
+            ..
+        } = claim;
+        self.fill(&file, payload, existing)
+            .and_then(|()| system::rename_at(self.fd(), &claimed, name))
+            .inspect_err(|_| {
+                let _ = system::unlink_at(self.fd(), &claimed);
+            })?;
+        system::close(file)
+    }
+
+    fn write_new(&self, name: &CStr, payload: &Payload<'_>, replace: bool) -> io::Result<()> {
         if self.naming.load(Ordering::Relaxed) != BY_RENAME {
             match self.create_unnamed()? {
                 Some(file) => {
-                    self.fill(&file, payload)?;
+                    self.fill(&file, payload, 0)?;
                     if self.link_or_replace(&file, name, replace)? {
                         return system::close(file);
                     }
@@ -115,10 +158,11 @@ impl Directory {
         }
     }
 
-    fn fill(&self, file: &OwnedFd, payload: &Payload<'_>) -> io::Result<()> {
+    /// Writes a whole object to a file that has `existing` bytes, whatever they are.
+    fn fill(&self, file: &OwnedFd, payload: &Payload<'_>, existing: usize) -> io::Result<()> {
         let mut rest = Vectors::new(payload.pieces());
         if self.file_system() == FileSystem::Memory && payload.len() >= huge::JOINED_FROM {
-            rest.advance(huge::fill(file, payload, &self.joining)?);
+            rest.advance(huge::fill(file, payload, existing, &self.joining)?);
         }
         rest.write_to(file)
     }
@@ -248,7 +292,9 @@ mod tests {
             assert!(get(&fresh)[..] == one[..]);
             assert!(get(&known)[..] == two[..]);
             assert_eq!(place.count(), 2);
-            assert!(directory.remove(&fresh).unwrap() && directory.remove(&known).unwrap());
+            let gone = [&fresh, &known].map(|key| directory.remove(key).unwrap());
+            assert!(gone.iter().all(Option::is_some));
+            directory.remove_recycled();
         }
     }
 

@@ -124,6 +124,14 @@ pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Sets a file's length.
+pub(crate) fn truncate(file: &OwnedFd, len: usize) -> io::Result<()> {
+    let len = libc::off_t::try_from(len).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+    // SAFETY: only numbers go in.
+    retry(|| unsafe { libc::ftruncate(file.as_raw_fd(), len) })?;
+    Ok(())
+}
+
 /// `instead` where there is no such name.
 pub(crate) fn absent_is<T>(result: io::Result<T>, instead: T) -> io::Result<T> {
     match result {

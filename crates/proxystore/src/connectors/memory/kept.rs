@@ -1,7 +1,7 @@
 //! A payload that is kept by reference to its owner.
 
 use crate::Payload;
-use crate::blob::{Buffer, Region};
+use crate::blob::{Buffer, Region, gather};
 use std::any::Any;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -53,16 +53,16 @@ impl Kept {
         let owned = unsafe {
             std::slice::from_raw_parts(self.owner.start().as_ptr().cast_const(), self.owner.len())
         };
-        let mut buffer = Buffer::with_len(self.len);
-        let mut filled = 0;
-        for part in &self.parts {
-            let piece = match part {
+        let pieces: Vec<&[u8]> = self
+            .parts
+            .iter()
+            .map(|part| match part {
                 Part::Owned(range) => &owned[range.clone()],
                 Part::Copied(bytes) => bytes,
-            };
-            buffer[filled..filled + piece.len()].copy_from_slice(piece);
-            filled += piece.len();
-        }
+            })
+            .collect();
+        let mut buffer = Buffer::with_len(self.len);
+        gather::copy(&pieces, &mut buffer);
         buffer
     }
 }

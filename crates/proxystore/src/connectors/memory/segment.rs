@@ -1,14 +1,16 @@
 //! Memory of large objects: written once, then mapped copy-on-write by each get.
 
+use crate::blob::gather::{Target, gather};
 use crate::blob::{Mapping, Region, anonymous};
 use crate::fork;
 use crate::{Blob, Payload};
 use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// Objects from this length on are mapped rather than copied: below, copying to warm memory costs
 /// no more than the faults of a mapping that is then read.
@@ -21,9 +23,6 @@ const SLOTS: usize = 16;
 /// Most segments in all: each takes a file descriptor, of which a program often has only 1024.
 /// Objects beyond are copied.
 const MOST: usize = 128;
-/// How much is made huge pages, then filled, at a time: still in the processor's cache when the
-/// copy comes.
-const PIECE: usize = 4 * anonymous::HUGE_PAGE;
 /// `MADV_COLLAPSE`, which older C libraries do not name.
 const COLLAPSE: libc::c_int = 25;
 
@@ -89,32 +88,18 @@ impl Segment {
 
     fn fill(&mut self, payload: &Payload<'_>) {
         self.len = payload.len();
-        let mut pieces = payload.pieces().iter().copied();
-        let mut rest: &[u8] = &[];
-        let mut at = 0;
-        let mut joins = true;
-        while at < self.len {
-            let end = (at + PIECE).min(self.len);
-            if end > self.touched && joins {
-                joins = self.join(at, end);
+        let joins = AtomicBool::new(true);
+        let prepare = |part: Range<usize>| {
+            // Where the kernel does not join pages they come with the copy, as usual.
+            if part.end > self.touched && joins.load(Ordering::Relaxed) {
+                joins.store(self.join(part.start, part.end), Ordering::Relaxed);
             }
-            while at < end {
-                if rest.is_empty() {
-                    let Some(piece) = pieces.next() else { return };
-                    rest = piece;
-                }
-                let (now, later) = rest.split_at(rest.len().min(end - at));
-                // SAFETY: within the mapping, as `end <= len <= capacity`; `&mut self` says that
-                // nobody reads it.
-                unsafe {
-                    let target = self.start.as_ptr().add(at);
-                    ptr::copy_nonoverlapping(now.as_ptr(), target, now.len());
-                }
-                at += now.len();
-                rest = later;
-            }
-        }
-        self.touched = self.touched.max(self.len);
+            true
+        };
+        let (start, len) = (self.start, self.len);
+        // SAFETY: the mapping is at least as long; `&mut self` says that nobody reads it.
+        unsafe { gather(payload.pieces(), start, len, Target::Ready, prepare) };
+        self.touched = self.touched.max(len);
     }
 
     /// Makes a range, which begins with a piece, huge pages; false if the kernel does not.

@@ -29,6 +29,8 @@ pub(super) struct Counters {
     pub(super) spills: AtomicU64,
     /// Seconds since 1970 when `used` was last counted.
     pub(super) counted: AtomicU64,
+    /// Bytes in shared memory of evicted objects, kept for the next ones.
+    pub(super) recycled: AtomicU64,
 }
 
 /// The mapped page.
@@ -117,12 +119,22 @@ impl Control {
     pub(super) fn charge(&self, bytes: u64) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let fits = before
+            .saturating_add(self.recycled.load(Ordering::Relaxed))
             .checked_add(bytes)
             .is_some_and(|after| after <= self.limit.load(Ordering::Relaxed));
         if !fits {
             discharge(&self.used, bytes);
         }
         fits
+    }
+}
+
+/// Counts in by how much what is kept of evicted objects has grown.
+pub(super) fn count_recycled(counter: &AtomicU64, grown: i64) {
+    if grown >= 0 {
+        counter.fetch_add(grown.unsigned_abs(), Ordering::Relaxed);
+    } else {
+        discharge(counter, grown.unsigned_abs());
     }
 }
 

@@ -4,9 +4,9 @@
 //! and counting it out, leaves the counter too high.
 
 use super::control::Control;
-use crate::connectors::file::{entries, footprint, system};
+use crate::connectors::file::{entries, footprint, recycle, system};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,30 +26,50 @@ pub(super) fn recount(control: &Control, session: &Path) -> bool {
             .is_ok();
     // What others store meanwhile may be counted or not: the limit is kept roughly.
     match turn.then(|| measure(session)) {
-        Some(Ok(used)) => {
+        Some(Ok((used, recycled))) => {
             control.used.store(used, Ordering::Relaxed);
+            control.recycled.store(recycled, Ordering::Relaxed);
             true
         }
         _ => false,
     }
 }
 
-/// Bytes in whole pages of all objects of all places.
-fn measure(session: &Path) -> io::Result<u64> {
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-    let session = system::open_at(libc::AT_FDCWD, &system::c_path(session)?, flags, 0)?;
-    let mut used = 0;
-    for place in entries(session.as_raw_fd())? {
-        let opened = system::open_at(session.as_raw_fd(), &place, flags, 0);
-        let Some(place) = system::absent_is(opened.map(Some), None)? else {
-            continue;
-        };
+/// Bytes in whole pages of all objects of all places, and of what is kept of evicted ones.
+fn measure(session: &Path) -> io::Result<(u64, u64)> {
+    let (mut used, mut recycled) = (0, 0);
+    for place in places(session)? {
         for name in entries(place.as_raw_fd())? {
             let found = system::stat_at(place.as_raw_fd(), &name).map(Some);
-            if let Some(found) = system::absent_is(found, None)? {
+            if let Some(found) = system::absent_is(found, None)?
+                && found.st_mode & libc::S_IFMT == libc::S_IFREG
+            {
                 used += footprint(found.st_size as u64);
             }
         }
+        recycled += recycle::bytes_in(place.as_raw_fd());
     }
-    Ok(used)
+    Ok((used, recycled))
+}
+
+/// Gives what is kept of evicted objects of all places back to the system; says how many bytes
+/// are being filled, and so stay.
+pub(super) fn empty_recycled(session: &Path) -> u64 {
+    let places = places(session).unwrap_or_default();
+    let left = places.iter().map(|place| {
+        recycle::empty(place.as_raw_fd());
+        recycle::bytes_in(place.as_raw_fd())
+    });
+    left.sum()
+}
+
+fn places(session: &Path) -> io::Result<Vec<OwnedFd>> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    let session = system::open_at(libc::AT_FDCWD, &system::c_path(session)?, flags, 0)?;
+    let mut places = Vec::new();
+    for place in entries(session.as_raw_fd())? {
+        let opened = system::open_at(session.as_raw_fd(), &place, flags, 0);
+        places.extend(system::absent_is(opened.map(Some), None)?);
+    }
+    Ok(places)
 }

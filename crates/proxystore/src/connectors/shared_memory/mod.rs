@@ -103,6 +103,9 @@ pub struct Usage {
     pub limit: u64,
     /// Bytes on disk.
     pub spilled: u64,
+    /// Bytes in shared memory of evicted objects, kept for the next ones: they count towards the
+    /// limit, and go when it is reached.
+    pub recycled: u64,
 }
 
 impl Usage {
@@ -111,6 +114,7 @@ impl Usage {
             used: control.used.load(Ordering::Relaxed),
             limit: control.limit.load(Ordering::Relaxed),
             spilled: control.spilled.load(Ordering::Relaxed),
+            recycled: control.recycled.load(Ordering::Relaxed),
         }
     }
 }
@@ -178,25 +182,6 @@ impl Connector for SharedMemoryConnector {
         Ok(key)
     }
 
-    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
-        let mut keys = Vec::with_capacity(payloads.len());
-        for payload in payloads {
-            match self.put(payload) {
-                Ok(key) => keys.push(key),
-                Err(error) => {
-                    // All or none; the failure says more than a second one from here.
-                    let _ = self.evict_batch(&keys);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(keys)
-    }
-
-    fn new_key(&self) -> Key {
-        Key::fresh()
-    }
-
     fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
         self.check_open()?;
         self.store_over(key, payload)
@@ -253,6 +238,7 @@ impl Connector for SharedMemoryConnector {
     /// session. After it nothing more is stored.
     fn close(&self, clear: bool) -> Result<()> {
         self.closed.store(true, Ordering::Relaxed);
+        self.empty_recycled();
         if clear { self.remove_all() } else { Ok(()) }
     }
 

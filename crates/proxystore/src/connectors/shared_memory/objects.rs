@@ -1,8 +1,9 @@
 //! Where an object goes, and where it is looked for: shared memory, then the disk.
 
-use super::control::discharge;
+use super::control::{count_recycled, discharge};
 use super::roots::{self, Root, fail};
 use super::{KIND, LIMIT_VARIABLE, SPILL_VARIABLE, SharedMemoryConnector, Usage, count};
+use crate::connectors::file::recycle;
 use crate::connectors::file::{Directory, footprint, statistics};
 use crate::{Error, ErrorKind, Key, Payload, Result};
 use std::sync::atomic::Ordering;
@@ -20,7 +21,10 @@ impl SharedMemoryConnector {
             let published = self.memory.publish_fresh(key, payload);
             self.keep_hold();
             match published {
-                Ok(()) => return Ok(()),
+                Ok(grown) => {
+                    count_recycled(&control.recycled, grown);
+                    return Ok(());
+                }
                 Err(error) => {
                     discharge(&control.used, bytes);
                     if error.kind() != ErrorKind::Full {
@@ -44,7 +48,8 @@ impl SharedMemoryConnector {
             let published = self.memory.publish_over(key, payload);
             self.keep_hold();
             match published {
-                Ok(()) => {
+                Ok(grown) => {
+                    count_recycled(&control.recycled, grown);
                     discharge(&control.used, before);
                     return self.remove_spilled(key);
                 }
@@ -112,14 +117,28 @@ impl SharedMemoryConnector {
     /// Counts an object in if it is to go to shared memory.
     fn admit(&self, bytes: u64) -> bool {
         let control = self.hold.control();
-        if bytes >= LOOKS_AHEAD_FROM && !self.has_room_for(bytes) {
-            return false;
-        }
-        if control.charge(bytes) {
+        let is_short = || bytes >= LOOKS_AHEAD_FROM && !self.has_room_for(bytes);
+        if !is_short() && control.charge(bytes) {
             return true;
         }
-        let session = self.memory.path().parent();
-        session.is_some_and(|session| count::recount(control, session)) && control.charge(bytes)
+        let Some(session) = self.memory.path().parent() else {
+            return false;
+        };
+        if control.recycled.load(Ordering::Relaxed) > 0 {
+            let left = count::empty_recycled(session);
+            control.recycled.store(left, Ordering::Relaxed);
+        }
+        !is_short()
+            && (control.charge(bytes)
+                || (count::recount(control, session) && control.charge(bytes)))
+    }
+
+    /// Gives what is kept of evicted objects of this place back to the system.
+    pub(super) fn empty_recycled(&self) {
+        discharge(
+            &self.hold.control().recycled,
+            recycle::empty(self.memory.fd()),
+        );
     }
 
     /// Whether the file system has the space. Another process may take it meanwhile: then the
@@ -131,8 +150,12 @@ impl SharedMemoryConnector {
 
     fn remove_from_memory(&self, key: &Key) -> Result<()> {
         let bytes = size_in(&self.memory, key)?;
-        if bytes > 0 && self.memory.remove(key)? {
-            discharge(&self.hold.control().used, bytes);
+        if bytes > 0
+            && let Some(grown) = self.memory.remove(key)?
+        {
+            let control = self.hold.control();
+            count_recycled(&control.recycled, grown);
+            discharge(&control.used, bytes);
         }
         Ok(())
     }
@@ -140,7 +163,7 @@ impl SharedMemoryConnector {
     fn remove_spilled(&self, key: &Key) -> Result<()> {
         if let Some(spill) = self.spill_to_read()? {
             let bytes = size_in(spill, key)?;
-            if bytes > 0 && spill.remove(key)? {
+            if bytes > 0 && spill.remove(key)?.is_some() {
                 discharge(&self.hold.control().spilled, bytes);
             }
         }
@@ -196,7 +219,8 @@ impl SharedMemoryConnector {
         roots::make_at(root.fd(), &name)
             .and_then(|_| roots::make_in(&path, &self.session.place))
             .map_err(|error| fail(error, "making a directory", &path))?;
-        Directory::open(&path.join(&self.session.place), KIND).map(Directory::in_a_session)
+        Directory::open(&path.join(&self.session.place), KIND)
+            .map(|spill| spill.in_a_session().without_recycling())
     }
 
     /// Whether anything was ever spilled, so that readers must look there.
@@ -220,7 +244,10 @@ impl SharedMemoryConnector {
         };
         let session = root.path().join(self.spill_name());
         match Directory::open(&session.join(&self.session.place), KIND) {
-            Ok(spill) => Ok(Some(self.spill.get_or_init(|| spill.in_a_session()))),
+            Ok(spill) => Ok(Some(
+                self.spill
+                    .get_or_init(|| spill.in_a_session().without_recycling()),
+            )),
             Err(error) if error.kind() == ErrorKind::Unreachable => Ok(None),
             Err(error) => Err(error),
         }
