@@ -35,9 +35,10 @@ from proxystore.stream.events import NewObjectKeyEvent
 from proxystore.stream.events import bytes_to_event
 from proxystore.stream.events import event_to_bytes
 
-GOLDEN: dict[str, str] = json.loads(
-    (Path(__file__).parent / 'pickles.json').read_text()
-)
+HERE = Path(__file__).parent
+GOLDEN: dict[str, str] = json.loads((HERE / 'pickles.json').read_text())
+OLDER: dict[str, str] = json.loads((HERE / 'older-pickles.json').read_text())
+"""What is no longer written, but read: a store's proxy with its factory as a part."""
 NAME = '0xsj2wb8btdfeys5r000000000'
 
 
@@ -121,9 +122,18 @@ def test_every_form_is_written_and_read_as_ever(connectors: dict[str, Any]) -> N
     made = forms(connectors)
     assert [*made, 'events'] == [*GOLDEN]
     for name, obj in made.items():
-        assert pickle.dumps(obj, 4).hex() == GOLDEN[name], name
+        data = pickle.dumps(obj, 4).hex()  # a proxy in the assertion would be resolved
+        assert data == GOLDEN[name], name
         again = pickle.loads(bytes.fromhex(GOLDEN[name]))
         assert describe(again) == describe(obj), name
+
+
+def test_older_forms_are_read(connectors: dict[str, Any]) -> None:
+    made = forms(connectors)
+    assert OLDER
+    for name, data in OLDER.items():
+        again = pickle.loads(bytes.fromhex(data))
+        assert describe(again) == describe(made[name]), name
 
 
 def test_events_are_written_and_read_as_ever(connectors: dict[str, Any]) -> None:
