@@ -34,7 +34,6 @@ impl SecretKey {
         PublicKey::from_bytes(*self.0.public().as_bytes())
     }
 
-    #[allow(dead_code)] // until a transport uses it
     pub(crate) fn iroh(&self) -> &iroh::SecretKey {
         &self.0
     }

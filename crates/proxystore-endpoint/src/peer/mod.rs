@@ -1,8 +1,40 @@
 //! Peers: endpoints at other sites, and how objects move between them.
+//!
+//! ```text
+//!  Peers ── Peer ─┬─ TLS   TCP straight to the peer's port          tls, raw_key
+//!                 └─ QUIC  straight, through firewalls, by the relay quic, relay_state
+//!           fetch, send    ranges side by side, each tried again
+//!           serve          the other side of both
+//!           wire           what is said, byte by byte
+//! ```
+//!
+//! Every wait has a deadline of its own: 5 s for a connection, 3 s between two bytes of an object, 6 s more for a
+//! peer that went away to come back.
 
+mod allow;
+mod channel;
+mod connect;
+mod fetch;
+mod greeting;
+mod incoming;
+mod patience;
+mod peers;
+mod quic;
+mod raw_key;
+mod relay_state;
+mod send;
+mod serve;
+mod tls;
+mod traffic;
+mod transport;
 pub mod wire;
 mod wire_error;
 #[cfg(test)]
 mod wire_tests;
 
+pub use allow::{AllowList, Entry};
+pub use peers::{Log, Peers, PeersConfig, RelayAccess};
 pub use wire_error::Cause;
+
+use peers::Shared;
+use traffic::Traffic;

@@ -1,0 +1,373 @@
+//! Fetching an object: ranges side by side, each tried again on its own, over whichever way there is.
+
+use super::Cause;
+use super::channel::{ANSWER, Channel, Failure, unexpected};
+use super::connect::Peer;
+use super::patience::Patience;
+use super::transport::Link;
+use super::wire::Message;
+use crate::draft::Draft;
+use crate::object::Object;
+use proxystore::{Error, ErrorKind, Result};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::JoinSet;
+
+/// Bytes that the first request asks for, when nobody knows yet how many there are.
+const FIRST: u64 = 1 << 20;
+/// Requests that wait on one channel: the next is there before the bytes of the last have gone.
+const AHEAD: usize = 2;
+/// How often damaged bytes are asked for again.
+const DAMAGED: u32 = 5;
+
+/// An object of a peer, or `None` if it has none of that key.
+pub(super) async fn get(peer: &Arc<Peer>, key: &str) -> Result<Option<Object>> {
+    let mut patience = Patience::default();
+    let mut work: Option<Arc<Work>> = None;
+    loop {
+        let link = patience.link(peer).await?;
+        let before = work.as_ref().map(|work| work.come());
+        let outcome = match &work {
+            None => first(&link, key, &mut work).await,
+            Some(work) => rest(work, &link, None).await.map(|()| None),
+        };
+        let failure = match outcome {
+            Ok(Some(object)) => return Ok(Some(object)),
+            Ok(None) => match &work {
+                Some(work) if work.is_whole() => return work.draft.finish().map(Some),
+                _ => Failure::Lost(Error::new(ErrorKind::Unreachable, "the transfer stopped")),
+            },
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::Refused(Cause::NotFound, _) if work.is_none() => return Ok(None),
+            // Another object is there now: from the beginning.
+            Failure::Refused(Cause::Changed, _) if !patience.is_over() => work = None,
+            Failure::Refused(cause, words) => {
+                return Err(Failure::Refused(cause, words).into_error(&peer.name()));
+            }
+            Failure::Lost(error) => {
+                peer.discard(&link, &error);
+                let progressed = work
+                    .as_ref()
+                    .is_some_and(|work| Some(work.come()) != before);
+                patience.lost(error, progressed).await;
+            }
+        }
+        if patience.is_over() {
+            return Err(patience.give_up(peer));
+        }
+    }
+}
+
+/// A range that is to come, or one that has come and whose source has changed since.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    offset: u64,
+    length: u64,
+    /// The checksum of what has come.
+    check: Option<u64>,
+}
+
+struct Work {
+    key: Vec<u8>,
+    draft: Draft,
+    state: Mutex<State>,
+}
+
+struct State {
+    todo: VecDeque<Job>,
+    /// What has come, with its checksum.
+    done: Vec<Job>,
+    come: u64,
+    stamp: u64,
+    damaged: u32,
+}
+
+/// Asks for the beginning; of a larger object, for the rest too.
+async fn first(
+    link: &Arc<dyn Link>,
+    key: &str,
+    work: &mut Option<Arc<Work>>,
+) -> Result<Option<Object>, Failure> {
+    let mut channel = link.open().await?;
+    let request = Message::Get {
+        key: key.as_bytes().to_vec(),
+        stamp: 0,
+        offset: 0,
+        length: FIRST,
+        bytes: true,
+    };
+    channel.send(&request).await?;
+    let (total, stamp, length) = found(&mut channel).await?;
+    if length != FIRST.min(total) {
+        return Err(unexpected(&Message::Found {
+            total,
+            stamp,
+            length,
+        }));
+    }
+    let draft = Draft::new(total)
+        .map_err(|error| Failure::Refused(Cause::of(&error), error.to_string()))?;
+    if length == total {
+        let mut slot = draft.slot(0, total).map_err(Failure::Lost)?;
+        let (_, sound) = channel.receive_bytes(0, &mut slot).await?;
+        if !sound {
+            return Err(damaged());
+        }
+        slot.mark(slot.len());
+        drop(slot);
+        channel.release();
+        return draft.finish().map(Some).map_err(Failure::Lost);
+    }
+    let (_, range) = link.stripes(total);
+    let mut todo = VecDeque::new();
+    let mut offset = length;
+    while offset < total {
+        let length = range.min(total - offset);
+        todo.push_back(Job {
+            offset,
+            length,
+            check: None,
+        });
+        offset += length;
+    }
+    let begun = Job {
+        offset: 0,
+        length,
+        check: None,
+    };
+    let new = Arc::new(Work {
+        key: key.as_bytes().to_vec(),
+        draft,
+        state: Mutex::new(State {
+            todo,
+            done: Vec::new(),
+            come: 0,
+            stamp,
+            damaged: 0,
+        }),
+    });
+    *work = Some(Arc::clone(&new));
+    rest(&new, link, Some((channel, begun)))
+        .await
+        .map(|()| None)
+}
+
+fn damaged() -> Failure {
+    Failure::Lost(Error::new(
+        ErrorKind::Io,
+        "bytes of the object arrived damaged",
+    ))
+}
+
+async fn found(channel: &mut Channel) -> Result<(u64, u64, u64), Failure> {
+    match channel.answer(ANSWER).await? {
+        Message::Found {
+            total,
+            stamp,
+            length,
+        } => Ok((total, stamp, length)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Fetches what is missing over this link. The first failure that a new link would not mend is returned, else any.
+async fn rest(
+    work: &Arc<Work>,
+    link: &Arc<dyn Link>,
+    begun: Option<(Channel, Job)>,
+) -> Result<(), Failure> {
+    let (lanes, _) = link.stripes(work.draft.len());
+    let mut tasks = JoinSet::new();
+    let others = lanes - usize::from(begun.is_some());
+    if let Some((channel, job)) = begun {
+        let (work, link) = (Arc::clone(work), Arc::clone(link));
+        tasks.spawn(async move { lane(&work, &link, Some((channel, job))).await });
+    }
+    for _ in 0..others.min(work.state().todo.len()) {
+        let (work, link) = (Arc::clone(work), Arc::clone(link));
+        tasks.spawn(async move { lane(&work, &link, None).await });
+    }
+    let mut failed = None;
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(refused @ Failure::Refused(..))) => return Err(refused),
+            Ok(Err(lost)) => failed = Some(lost),
+            Err(_) => failed = failed.or_else(|| Some(damaged())),
+        }
+    }
+    match failed {
+        Some(failure) if !work.is_whole() => Err(failure),
+        _ => Ok(()),
+    }
+}
+
+/// Fetches range after range over one channel.
+async fn lane(
+    work: &Work,
+    link: &Arc<dyn Link>,
+    begun: Option<(Channel, Job)>,
+) -> Result<(), Failure> {
+    let mut asked = VecDeque::new();
+    let stamp = work.state().stamp;
+    let (mut channel, mut header_read) = match begun {
+        Some((channel, job)) => {
+            asked.push_back((job, stamp));
+            (channel, true)
+        }
+        None => (link.open().await?, false),
+    };
+    let ended = loop {
+        while asked.len() < AHEAD {
+            let Some((job, stamp)) = work.take(!asked.is_empty()) else {
+                break;
+            };
+            asked.push_back((job, stamp));
+            let request = Message::Get {
+                key: work.key.clone(),
+                stamp,
+                offset: job.offset,
+                length: job.length,
+                bytes: job.check.is_none(),
+            };
+            if let Err(failure) = channel.send(&request).await {
+                work.give_back(asked);
+                return Err(failure);
+            }
+        }
+        let Some((job, stamp)) = asked.front().copied() else {
+            break Ok(());
+        };
+        match work.receive(&mut channel, job, stamp, header_read).await {
+            Ok(()) => drop(asked.pop_front()),
+            Err(failure) => break Err(failure),
+        }
+        header_read = false;
+    };
+    work.give_back(asked);
+    if ended.is_ok() {
+        channel.release();
+    }
+    ended
+}
+
+impl Work {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much of the work is done; only ever grows.
+    fn come(&self) -> u64 {
+        self.state().come
+    }
+
+    fn is_whole(&self) -> bool {
+        let state = self.state();
+        state.done.iter().map(|job| job.length).sum::<u64>() == self.draft.len()
+    }
+
+    /// The next job. A second one for the same channel only while there is enough for the others.
+    fn take(&self, second: bool) -> Option<(Job, u64)> {
+        let mut state = self.state();
+        if second && state.todo.len() < 4 {
+            return None;
+        }
+        let job = state.todo.pop_front()?;
+        Some((job, state.stamp))
+    }
+
+    fn give_back(&self, jobs: VecDeque<(Job, u64)>) {
+        let mut state = self.state();
+        for (job, _) in jobs {
+            state.todo.push_front(job);
+        }
+    }
+
+    /// Receives a range that was asked for. Ranges of another copy than the one before make everything that has come
+    /// subject to a check: their checksums must be the same there.
+    async fn receive(
+        &self,
+        channel: &mut Channel,
+        job: Job,
+        asked: u64,
+        header_read: bool,
+    ) -> Result<(), Failure> {
+        if !header_read {
+            let (total, stamp, length) = found(channel).await?;
+            if total != self.draft.len() {
+                return Err(Failure::Refused(
+                    Cause::Changed,
+                    "another object has that key now".into(),
+                ));
+            }
+            if length != job.length {
+                return Err(unexpected(&Message::Found {
+                    total,
+                    stamp,
+                    length,
+                }));
+            }
+            self.follow(asked, stamp)?;
+        }
+        if let Some(sum) = job.check {
+            let same = channel.receive_checksum().await? == sum;
+            return if same {
+                self.arrived(job);
+                Ok(())
+            } else {
+                Err(Failure::Refused(
+                    Cause::Changed,
+                    "another object has that key now".into(),
+                ))
+            };
+        }
+        let mut slot = self
+            .draft
+            .slot(job.offset, job.length)
+            .map_err(Failure::Lost)?;
+        let (sum, sound) = channel.receive_bytes(job.offset, &mut slot).await?;
+        if !sound {
+            let mut state = self.state();
+            state.damaged += 1;
+            return if state.damaged > DAMAGED {
+                Err(Failure::Refused(
+                    Cause::Corrupt,
+                    "bytes arrive damaged again and again".into(),
+                ))
+            } else {
+                Err(damaged())
+            };
+        }
+        slot.mark(slot.len());
+        drop(slot);
+        self.arrived(Job {
+            check: Some(sum),
+            ..job
+        });
+        Ok(())
+    }
+
+    fn arrived(&self, job: Job) {
+        let mut state = self.state();
+        state.come += 1;
+        state.done.push(job);
+    }
+
+    /// The peer answers from a copy with this stamp.
+    fn follow(&self, asked: u64, stamp: u64) -> Result<(), Failure> {
+        let mut state = self.state();
+        if stamp == state.stamp {
+            return Ok(());
+        }
+        if asked != state.stamp {
+            // Asked for before the others noticed the change: once more, with the stamp of now.
+            return Err(damaged());
+        }
+        state.stamp = stamp;
+        let done = std::mem::take(&mut state.done);
+        state.todo.extend(done);
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! QUIC by way of iroh: straight, through the holes of firewalls, or by the relay, whichever there is.
+
+use super::channel::{Boxed, Channel, Failure};
+use super::transport::Link;
+use super::wire::{Introduction, PROTOCOL_NAME};
+use super::{RelayAccess, Shared, Traffic, greeting};
+use crate::identity::PublicKey;
+use crate::remote::Path;
+use iroh::endpoint::{
+    Connection, ConnectionError, PathId, QuicTransportConfig, RelayMode, VarInt, presets,
+};
+use iroh::{Endpoint, EndpointAddr, RelayMap, RelayUrl, TransportAddr};
+use iroh_relay::tls::CaTlsConfig;
+use iroh_relay::{RelayConfig, RelayQuicConfig};
+use proxystore::{Error, ErrorKind, Result};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longest time for a connection and the greetings.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a connection outlives its last packet.
+const IDLE: Duration = Duration::from_secs(10);
+/// Pause between two signs of life.
+const KEEP_ALIVE: Duration = Duration::from_millis(2500);
+/// Bytes of a range. Streams keep their default window of 1.25 MB: one of 3 MB and more can end a connection of the
+/// present version ("too many gaps in stream buffer"), so speed comes from streams side by side.
+pub(super) const RANGE: u64 = 2_000_000;
+/// Streams side by side for one object.
+const LANES: usize = 8;
+/// Codes with which a connection is closed.
+const DENIED: VarInt = VarInt::from_u32(403);
+const OVER: VarInt = VarInt::from_u32(0);
+
+/// The settings of every connection.
+pub(super) fn transport() -> QuicTransportConfig {
+    let mut config = QuicTransportConfig::builder()
+        .keep_alive_interval(KEEP_ALIVE)
+        .default_path_keep_alive_interval(KEEP_ALIVE)
+        .default_path_max_idle_timeout(IDLE)
+        .max_concurrent_bidi_streams(VarInt::from_u32(256))
+        .max_concurrent_uni_streams(VarInt::from_u32(0));
+    if let Ok(idle) = IDLE.try_into() {
+        config = config.max_idle_timeout(Some(idle));
+    }
+    config.build()
+}
+
+/// Opens the UDP port. No public service is named anywhere.
+pub(super) async fn bind(
+    shared: &Shared,
+    addresses: &[SocketAddr],
+    relay: Option<&RelayAccess>,
+    relay_only: bool,
+) -> Result<Endpoint> {
+    let wrong = |what: &str, error: &dyn fmt::Display| {
+        Error::new(ErrorKind::InvalidConfig, format!("{what}: {error}"))
+    };
+    let mode = match relay {
+        None => RelayMode::Disabled,
+        Some(relay) => RelayMode::Custom(relay_map(relay)?),
+    };
+    let mut builder = Endpoint::builder(presets::Minimal)
+        .secret_key(shared.key.iroh().clone())
+        .crypto_provider(super::raw_key::provider())
+        .alpns(vec![PROTOCOL_NAME.to_vec()])
+        .relay_mode(mode)
+        .transport_config(transport());
+    if let Some(roots) = relay.and_then(|relay| relay.roots.clone()) {
+        builder = builder.ca_tls_config(CaTlsConfig::custom_roots(roots));
+    }
+    if relay_only {
+        builder = builder.clear_ip_transports();
+    } else if !addresses.is_empty() {
+        builder = builder.clear_ip_transports();
+        for address in addresses {
+            builder = (builder.bind_addr(*address))
+                .map_err(|error| wrong(&format!("the address {address} cannot be used"), &error))?;
+        }
+    }
+    builder.bind().await.map_err(|error| {
+        let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        wrong(
+            &format!("the UDP port {} cannot be opened", shown.join(" or ")),
+            &error,
+        )
+    })
+}
+
+fn relay_map(relay: &RelayAccess) -> Result<RelayMap> {
+    let url: RelayUrl = relay.url.parse().map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidConfig,
+            format!("{:?} is no address of a relay: {error}; give one such as https://relay.example.org", relay.url),
+        )
+    })?;
+    // A relay with TLS tells endpoints their public address by QUIC at the same port.
+    let quic = (url.scheme() == "https").then(|| RelayQuicConfig::new(url.port().unwrap_or(443)));
+    let mut config = RelayConfig::new(url, quic);
+    if let Some(token) = &relay.token {
+        config = config.with_auth_token(token.clone());
+    }
+    Ok(RelayMap::from_iter([config]))
+}
+
+/// A QUIC connection, made by either side.
+pub(super) struct QuicLink {
+    connection: Connection,
+    introduction: Introduction,
+    traffic: Arc<Traffic>,
+}
+
+impl QuicLink {
+    /// Connects.
+    pub(super) async fn dial(
+        shared: &Arc<Shared>,
+        endpoint: &Endpoint,
+        peer: &PublicKey,
+        addresses: &[SocketAddr],
+        relay: Option<&str>,
+    ) -> Result<Self> {
+        let id = iroh::PublicKey::from_bytes(peer.as_bytes()).map_err(|error| {
+            Error::new(ErrorKind::InvalidConfig, format!("{peer} is no public key"))
+                .with_source(error)
+        })?;
+        let mut target = EndpointAddr::new(id);
+        for address in addresses {
+            target = target.with_ip_addr(*address);
+        }
+        if let Some(url) = relay.and_then(|relay| relay.parse::<RelayUrl>().ok()) {
+            target = target.with_relay_url(url);
+        }
+        if target.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Unreachable,
+                "QUIC: neither an address of it nor a relay is known",
+            ));
+        }
+        let dialed = timeout(CONNECT, async {
+            let connection = endpoint
+                .connect(target, PROTOCOL_NAME)
+                .await
+                .map_err(|error| {
+                    Error::new(ErrorKind::Unreachable, format!("QUIC: {error:#}"))
+                        .with_source(error)
+                })?;
+            let traffic = shared.traffic_of(peer);
+            let mut channel = open(&connection, &traffic)
+                .await
+                .map_err(|error| explain(&error))?;
+            let introduction = match greeting::call(&mut channel, shared, peer).await {
+                Ok(introduction) => introduction,
+                Err(error) => {
+                    // A close that overtook the answer says the same.
+                    let error = connection
+                        .close_reason()
+                        .map_or(error, |reason| explain(&reason));
+                    connection.close(OVER, b"");
+                    return Err(error);
+                }
+            };
+            Ok(Self {
+                connection,
+                introduction,
+                traffic,
+            })
+        });
+        match dialed.await {
+            Ok(dialed) => dialed,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("QUIC: no answer within {} s", CONNECT.as_secs()),
+            )),
+        }
+    }
+
+    /// Answers a connection that somebody made, once it has greeted and may come in.
+    pub(super) async fn answer(
+        shared: &Arc<Shared>,
+        connection: Connection,
+    ) -> Option<(PublicKey, Self)> {
+        let peer = PublicKey::from_bytes(*connection.remote_id().as_bytes());
+        let traffic = shared.traffic_of(&peer);
+        let greeted = timeout(CONNECT, async {
+            let (sender, receiver) = connection.accept_bi().await.ok()?;
+            let mut channel = Channel::new(
+                Box::new(tokio::io::join(receiver, sender)),
+                None,
+                Arc::clone(&traffic),
+            );
+            greeting::receive(&mut channel, shared, &peer, "QUIC").await
+        });
+        if let Ok(Some(introduction)) = greeted.await {
+            return Some((
+                peer,
+                Self {
+                    connection,
+                    introduction,
+                    traffic,
+                },
+            ));
+        }
+        // The words are on their way; whoever called hangs up when it has read them.
+        let _ = timeout(Duration::from_millis(500), connection.closed()).await;
+        connection.close(DENIED, b"refused");
+        None
+    }
+
+    /// Serves the peer's requests until the connection ends.
+    pub(super) async fn serve(&self, shared: &Arc<Shared>, peer: PublicKey) {
+        while let Ok((sender, receiver)) = self.connection.accept_bi().await {
+            let stream = Box::new(tokio::io::join(receiver, sender));
+            let channel = Channel::new(stream, None, Arc::clone(&self.traffic));
+            tokio::spawn(super::serve::serve(Arc::clone(shared), peer, channel, IDLE));
+        }
+    }
+
+    /// The peer's addresses that packets take, without the relay's.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let paths = self.connection.paths();
+        let addresses = paths.iter().filter_map(|path| match path.remote_addr() {
+            TransportAddr::Ip(address) => Some(*address),
+            _ => None,
+        });
+        addresses.collect()
+    }
+}
+
+async fn open(connection: &Connection, traffic: &Arc<Traffic>) -> Result<Channel, ConnectionError> {
+    let (sender, receiver) = connection.open_bi().await?;
+    Ok(Channel::new(
+        Box::new(tokio::io::join(receiver, sender)),
+        None,
+        Arc::clone(traffic),
+    ))
+}
+
+fn explain(error: &ConnectionError) -> Error {
+    match error {
+        ConnectionError::ApplicationClosed(close) => {
+            let words = String::from_utf8_lossy(&close.reason);
+            let kind = if close.error_code == DENIED {
+                ErrorKind::PermissionDenied
+            } else {
+                ErrorKind::Unreachable
+            };
+            Error::new(
+                kind,
+                format!("QUIC: the peer has closed the connection ({words})"),
+            )
+        }
+        ConnectionError::TimedOut => {
+            Error::new(ErrorKind::Timeout, "QUIC: the peer no longer answers")
+        }
+        other => Error::new(ErrorKind::Unreachable, format!("QUIC: {other}")),
+    }
+}
+
+impl Link for QuicLink {
+    fn open(&self) -> Boxed<'_, Result<Channel, Failure>> {
+        Box::pin(async {
+            match timeout(CONNECT, open(&self.connection, &self.traffic)).await {
+                Ok(opened) => opened.map_err(|error| Failure::Lost(explain(&error))),
+                Err(_) => Err(Failure::Lost(explain(&ConnectionError::TimedOut))),
+            }
+        })
+    }
+
+    fn introduction(&self) -> &Introduction {
+        &self.introduction
+    }
+
+    fn path(&self) -> Path {
+        let paths = self.connection.paths();
+        let relayed = paths
+            .iter()
+            .find(iroh::endpoint::Path::is_selected)
+            .is_some_and(|path| path.is_relay());
+        if relayed { Path::Relay } else { Path::Quic }
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        let paths = self.connection.paths();
+        let selected = paths
+            .iter()
+            .find(iroh::endpoint::Path::is_selected)
+            .map(|path| path.id());
+        self.connection.rtt(selected.unwrap_or(PathId::ZERO))
+    }
+
+    fn stripes(&self, _total: u64) -> (usize, u64) {
+        (LANES, RANGE)
+    }
+
+    fn ended(&self) -> Option<String> {
+        self.connection
+            .close_reason()
+            .map(|reason| explain(&reason).to_string())
+    }
+
+    fn close(&self, words: &str) {
+        self.connection.close(OVER, words.as_bytes());
+    }
+}
+
+impl fmt::Debug for QuicLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QuicLink({})", self.connection.remote_id().fmt_short())
+    }
+}

@@ -1,0 +1,277 @@
+//! TCP and TLS 1.3, straight to a peer's port: the quickest way, where there is one.
+//!
+//! A connection carries one exchange at a time and is kept for the next; exchanges side by side have connections
+//! side by side.
+
+use super::channel::{ANSWER, Boxed, Channel, Duplex, Failure, Home};
+use super::transport::Link;
+use super::wire::Introduction;
+use super::{Shared, Traffic, greeting, raw_key};
+use crate::identity::PublicKey;
+use crate::remote::Path;
+use proxystore::{Error, ErrorKind, Result};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+/// Longest time for a connection, its handshake and the greetings.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a connection without work is kept by whoever made it; the other side waits twice as long.
+const IDLE: Duration = Duration::from_secs(60);
+/// Connections whose other side has not proven a key yet. More wait in the kernel's queue.
+const STRANGERS: usize = 128;
+/// Connections side by side for one object.
+const LANES: usize = 4;
+/// Bytes of a range: long enough that the pause between two does not show at a long round trip.
+const RANGE: u64 = 8 << 20;
+
+/// A peer's port, and connections to it.
+pub(super) struct TlsLink {
+    pool: Arc<Pool>,
+    introduction: Introduction,
+}
+
+struct Pool {
+    shared: Arc<Shared>,
+    peer: PublicKey,
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+    traffic: Arc<Traffic>,
+    state: Mutex<State>,
+    this: Weak<Pool>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<(Instant, Box<dyn Duplex>)>,
+    ended: Option<String>,
+    round_trip: Option<Duration>,
+}
+
+impl TlsLink {
+    /// Connects.
+    pub(super) async fn dial(
+        shared: &Arc<Shared>,
+        peer: &PublicKey,
+        address: SocketAddr,
+        traffic: &Arc<Traffic>,
+    ) -> Result<Self> {
+        let config = raw_key::client(&shared.key, peer)?;
+        let pool = Arc::new_cyclic(|this| Pool {
+            shared: Arc::clone(shared),
+            peer: *peer,
+            address,
+            config,
+            traffic: Arc::clone(traffic),
+            state: Mutex::default(),
+            this: this.clone(),
+        });
+        let (channel, introduction) = pool.dial().await?;
+        channel.release();
+        Ok(Self { pool, introduction })
+    }
+}
+
+impl Pool {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn dial(&self) -> Result<(Channel, Introduction)> {
+        let to = self.address;
+        let dialed = timeout(CONNECT, async {
+            let started = Instant::now();
+            let stream = TcpStream::connect(to)
+                .await
+                .map_err(|error| Error::io(error, format!("nobody answers at TCP {to}")))?;
+            tune(&stream);
+            self.state().round_trip = Some(started.elapsed());
+            let name = ServerName::try_from("endpoint.invalid").map_err(|error| {
+                Error::new(ErrorKind::Io, "TLS needs a name for the peer").with_source(error)
+            })?;
+            let stream = TlsConnector::from(Arc::clone(&self.config))
+                .connect(name, stream)
+                .await
+                .map_err(|error| self.explain(error))?;
+            let home = self.this.upgrade().map(|pool| pool as Arc<dyn Home>);
+            let mut channel = Channel::new(
+                Box::new(TlsStream::from(stream)),
+                home,
+                Arc::clone(&self.traffic),
+            );
+            let introduction = greeting::call(&mut channel, &self.shared, &self.peer).await?;
+            Ok((channel, introduction))
+        });
+        match dialed.await {
+            Ok(dialed) => dialed,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("no answer at TCP {to} within {} s", CONNECT.as_secs()),
+            )),
+        }
+    }
+
+    fn explain(&self, error: std::io::Error) -> Error {
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if matches!(inner, Some(rustls::Error::InvalidCertificate(_))) {
+            return Error::new(
+                ErrorKind::PermissionDenied,
+                format!(
+                    "whoever answers at {} has another key than {}: the address belongs to another endpoint, or the \
+                     peer has a new key, which must then be added to the list",
+                    self.address, self.peer
+                ),
+            );
+        }
+        Error::io(
+            error,
+            format!("no endpoint answers at TCP {}", self.address),
+        )
+    }
+}
+
+impl Home for Pool {
+    fn give_back(&self, stream: Box<dyn Duplex>) {
+        let mut state = self.state();
+        if state.ended.is_none() && state.idle.len() < 2 * LANES {
+            state.idle.push((Instant::now(), stream));
+        }
+    }
+}
+
+impl Link for TlsLink {
+    fn open(&self) -> Boxed<'_, Result<Channel, Failure>> {
+        let idle = {
+            let mut state = self.pool.state();
+            state.idle.retain(|(since, _)| since.elapsed() < IDLE);
+            state.idle.pop()
+        };
+        Box::pin(async move {
+            if let Some((_, stream)) = idle {
+                let home = Some(Arc::clone(&self.pool) as Arc<dyn Home>);
+                return Ok(Channel::new(stream, home, Arc::clone(&self.pool.traffic)));
+            }
+            match self.pool.dial().await {
+                Ok((channel, _)) => Ok(channel),
+                Err(error) => {
+                    self.close(&error.to_string());
+                    Err(Failure::Lost(error))
+                }
+            }
+        })
+    }
+
+    fn introduction(&self) -> &Introduction {
+        &self.introduction
+    }
+
+    fn path(&self) -> Path {
+        Path::DirectTls
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.pool.state().round_trip
+    }
+
+    fn stripes(&self, total: u64) -> (usize, u64) {
+        let lanes =
+            std::thread::available_parallelism().map_or(1, |count| count.get().clamp(2, LANES));
+        (lanes, RANGE.min(total.div_ceil(lanes as u64)).max(1 << 20))
+    }
+
+    fn ended(&self) -> Option<String> {
+        self.pool.state().ended.clone()
+    }
+
+    fn close(&self, words: &str) {
+        let mut state = self.pool.state();
+        state.idle.clear();
+        state.ended.get_or_insert_with(|| words.to_owned());
+    }
+}
+
+impl fmt::Debug for TlsLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "TlsLink({} at {})",
+            self.pool.peer.short(),
+            self.pool.address
+        )
+    }
+}
+
+/// Serves those who connect, until the task is aborted.
+pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) -> Result<()> {
+    let acceptor = TlsAcceptor::from(raw_key::server(&shared.key)?);
+    let strangers = Arc::new(Semaphore::new(STRANGERS));
+    loop {
+        let Ok(permit) = Arc::clone(&strangers).acquire_owned().await else {
+            return Ok(());
+        };
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // Out of descriptors, or the caller has gone again.
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (shared, acceptor) = (Arc::clone(&shared), acceptor.clone());
+        tokio::spawn(async move {
+            tune(&stream);
+            let greeted = timeout(CONNECT, async {
+                let stream = acceptor.accept(stream).await.ok()?;
+                let peer = raw_key::proven(stream.get_ref().1.peer_certificates())?;
+                let traffic = shared.traffic_of(&peer);
+                let mut channel = Channel::new(Box::new(TlsStream::from(stream)), None, traffic);
+                let from = format!("TCP {from}");
+                greeting::receive(&mut channel, &shared, &peer, &from).await?;
+                Some((channel, peer))
+            })
+            .await;
+            drop(permit);
+            if let Ok(Some((channel, peer))) = greeted {
+                super::serve::serve(shared, peer, channel, 2 * IDLE).await;
+            }
+        });
+    }
+}
+
+/// Small messages leave at once, and a host that vanishes is noticed.
+fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let options = [
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 3),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 2),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3),
+        (
+            libc::IPPROTO_TCP,
+            libc::TCP_USER_TIMEOUT,
+            ANSWER.as_millis() as libc::c_int,
+        ),
+    ];
+    for (level, option, value) in options {
+        // SAFETY: the descriptor is open, and the value is an int that outlives the call.
+        unsafe {
+            libc::setsockopt(
+                stream.as_raw_fd(),
+                level,
+                option,
+                (&raw const value).cast(),
+                std::mem::size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Endpoints that are each other's peers, on loopback: real sockets, real keys, a relay in the process.
+
+#![cfg(feature = "daemon")]
+#![allow(clippy::unwrap_used)]
+
+mod doors;
+mod moves;
+mod site;
