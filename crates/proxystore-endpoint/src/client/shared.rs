@@ -57,7 +57,7 @@ pub(super) fn blob(memory: &OwnedFd, len: u64, access: Access) -> Result<Blob> {
     let mapping = match access {
         Access::Copy => return copy(len),
         Access::View => Mapping::read_only(memory.as_fd(), len),
-        Access::Auto | Access::Cow => Mapping::private(memory.as_fd(), len),
+        _ => Mapping::private(memory.as_fd(), len),
     };
     match mapping {
         Ok(mapping) => Ok(Blob::new(mapping)),
