@@ -13,6 +13,7 @@
 
 mod allow;
 mod channel;
+mod config;
 mod connect;
 mod fetch;
 mod greeting;
@@ -33,7 +34,8 @@ mod wire_error;
 mod wire_tests;
 
 pub use allow::{AllowList, Entry};
-pub use peers::{Log, Peers, PeersConfig, RelayAccess};
+pub use config::{Log, PeersConfig, RelayAccess};
+pub use peers::Peers;
 pub use wire_error::Cause;
 
 use peers::Shared;
