@@ -262,7 +262,13 @@ def store_proxy(
     evict: bool = False,
     deserializer: Callable[..., Any] | None = None,
 ) -> Any: ...
-def put_or_frame(store: StoreBase, objs: list[Any], below: int) -> list[Any]: ...
+def put_or_frame(
+    store: StoreBase,
+    objs: list[Any],
+    evicts: list[bool],
+    below: int,
+    kept_too: bool,
+) -> list[Any]: ...
 def get_many(
     store: StoreBase, keys: list[Any]
 ) -> list[tuple[Any] | Exception | None]: ...

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,21 +29,11 @@ from proxystore.store.reference import proxy_from_reference
 
 from ..conftest import RedisAddress
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 @pytest.fixture(scope='session')
-def program() -> list[str]:
-    """The command of the Rust side, built if need be."""
-    build = ['cargo', 'build', '--quiet', '-p', 'proxystore', '--features', 'arrow']
-    build += ['--example', 'both_ways']
-    subprocess.run(build, cwd=ROOT, check=True)
-    metadata = ['cargo', 'metadata', '--no-deps', '--format-version', '1']
-    output = subprocess.run(metadata, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    import json
-
-    target = Path(json.loads(output.stdout)['target_directory'])
-    return [str(target / 'debug' / 'examples' / 'both_ways')]
+def program(rust_program: Callable[[str], str]) -> list[str]:
+    """The command of the Rust side."""
+    return [rust_program('both_ways')]
 
 
 @pytest.fixture(params=['file', 'redis'])

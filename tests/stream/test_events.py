@@ -109,11 +109,13 @@ def test_what_is_no_event_is_refused() -> None:
 def test_newer_events_say_so() -> None:
     base = {'topic': 't', 'batch': False, 'stores': []}
     with pytest.raises(NewerFrameError, match='upgrade'):
-        bytes_to_event(_core.serialize({**base, 'version': 3, 'events': [[0]]}))
+        bytes_to_event(_core.serialize({**base, 'version': 3, 'events': 'other'}))
     with pytest.raises(NewerFrameError, match='upgrade'):
-        bytes_to_event(_core.serialize({**base, 'version': 2, 'events': [[9]]}))
-    # Fields that newer releases append are not looked at.
-    message = _core.serialize(
-        {**base, 'version': 2, 'events': [[1, _core.serialize(7), {}, 'new']]}
-    )
+        bytes_to_event(
+            _core.serialize({**base, 'version': 2, 'events': [{'type': 'new'}]})
+        )
+    # Fields that newer releases add are not looked at.
+    frame = _core.serialize(7)
+    event = {'type': 'object', 'object': frame, 'metadata': {}, 'new': 1}
+    message = _core.serialize({**base, 'version': 2, 'events': [event], 'more': 2})
     assert bytes_to_event(message) == NewObjectEvent('t', 7, {})

@@ -4,25 +4,29 @@ use crate::codec;
 use crate::connector::joined;
 use crate::store::{PyStore, failed_deserializer};
 use proxystore::Blob;
+use proxystore::stream::Inlining;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// Puts the objects whose frames have `below` bytes or more, as one batch. Returns, in order,
-/// their keys, and for the others the frames themselves.
+/// Puts the objects that do not travel in the event, by the rule of [`Inlining`], as one batch.
+/// Returns, in order, their keys, and for the others the frames themselves.
 #[pyfunction]
 pub(crate) fn put_or_frame<'py>(
     store: &Bound<'py, PyStore>,
     objs: Vec<Bound<'py, PyAny>>,
+    evicts: Vec<bool>,
     below: usize,
+    kept_too: bool,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let py = store.py();
     let opened = store.get().opened()?;
     let mut results = Vec::with_capacity(objs.len());
     let mut large = Vec::new();
     let mut places = Vec::new();
-    for (place, obj) in objs.iter().enumerate() {
+    let mut inlining = Inlining::new(below).kept_too(kept_too);
+    for (place, (obj, evict)) in objs.iter().zip(evicts).enumerate() {
         let encoded = PyStore::encode(opened, obj, None, false)?;
-        if encoded.total_len(py) < below {
+        if inlining.takes(encoded.total_len(py), evict) {
             results.push(joined(py, &encoded).into_any());
         } else {
             results.push(py.None().into_bound(py));

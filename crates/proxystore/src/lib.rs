@@ -26,6 +26,7 @@
 //! - a [`Store`] puts and gets values; it is a codec, a cache and a connector under a name;
 //! - a [`Proxy`] stands for a value, an [`OwnedProxy`] removes it when it is dropped, a
 //!   [`Lifetime`] removes many, a [`StoreFuture`] is a value to come;
+//! - a [`stream`] passes values on, from producers to consumers, through a broker;
 //! - a [`Key`] names one stored object, and a [`Reference`] says where it is, in one line;
 //! - a [`Frame`](frame::Frame) is an object's form at rest and on the wire;
 //! - a [`Connector`] moves bytes: its documentation is the contract that connectors hold to and
@@ -35,8 +36,8 @@
 //! # Features
 //!
 //! `memory`, `file`, `shared-memory` and `redis` are the connectors, `msgpack` is serde types as
-//! objects, and `serde` proxies that serialize; these are on. `async` is the store's verbs as
-//! futures, `ndarray` arrays of that crate, `arrow` record batches and tables.
+//! objects, `stream` streams, and `serde` proxies that serialize; these are on. `async` is the
+//! store's verbs as futures, `ndarray` arrays of that crate, `arrow` record batches and tables.
 
 #![deny(missing_docs)]
 
@@ -65,6 +66,8 @@ mod reference;
 pub mod registry;
 pub mod single_flight;
 mod store;
+#[cfg(feature = "stream")]
+pub mod stream;
 pub mod trace;
 
 #[cfg(feature = "async")]

@@ -1,6 +1,6 @@
 //! A value that is fetched at its first use.
 
-use crate::codec::{Decode, Encode};
+use crate::codec::{Decode, Encode, Object};
 use crate::pool::{self, Task};
 use crate::reference::Reference;
 use crate::single_flight::SingleFlight;
@@ -41,6 +41,8 @@ enum Place {
     Open(Store),
     /// Opened at the first use.
     Elsewhere(Reference, OnceLock<Store>),
+    /// In no store: it came along.
+    Here(Object),
 }
 
 impl Place {
@@ -54,6 +56,11 @@ impl Place {
                 let opened = Store::of_reference(reference)?;
                 Ok(store.get_or_init(|| opened))
             }
+            Self::Here(_) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "this value came in the event of a stream, so it is in no store: put it into one to \
+                 pass a proxy on",
+            )),
         }
     }
 }
@@ -101,6 +108,12 @@ impl<T> Proxy<T> {
         Self::new(Place::Elsewhere(reference, OnceLock::new()), key, evict)
     }
 
+    /// A proxy of an object that is here already, and in no store: it has no reference.
+    #[must_use]
+    pub fn of_object(object: Object) -> Self {
+        Self::new(Place::Here(object), Key::fresh(), false)
+    }
+
     fn new(place: Place, key: Key, evict: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -143,6 +156,7 @@ impl<T> Proxy<T> {
         match &self.inner.place {
             Place::Open(store) => Ok(store.reference(self.key())?.with_evict(self.inner.evict)),
             Place::Elsewhere(reference, _) => Ok(reference.clone()),
+            Place::Here(_) => Ok(self.store()?.reference(self.key())?),
         }
     }
 
@@ -184,6 +198,10 @@ impl<T: Decode + Send + Sync + 'static> Proxy<T> {
     fn fetch(&self) -> Result<()> {
         let inner = &*self.inner;
         if inner.value.get().is_some() {
+            return Ok(());
+        }
+        if let Place::Here(object) = &inner.place {
+            let _ = inner.value.set(Arc::new(T::decode(object)?));
             return Ok(());
         }
         let store = self.store()?;

@@ -1,7 +1,7 @@
 //! The store: a codec, a cache and a connector under one name.
 
 use crate::cache::Cache;
-use crate::codec::{Decode, Encode, Object, View, Viewed};
+use crate::codec::{Decode, Encode, Encoded, Object, View, Viewed};
 use crate::fork::ForkMutex;
 use crate::reference::Reference;
 use crate::single_flight::SingleFlight;
@@ -193,7 +193,12 @@ impl Store {
             .iter()
             .map(Encode::encode)
             .collect::<Result<Vec<_>>>()?;
-        let builders: Vec<_> = encoded
+        self.put_encoded(&encoded.iter().collect::<Vec<_>>())
+    }
+
+    /// As [`put_batch`](Self::put_batch), of values that are encoded already.
+    pub(crate) fn put_encoded(&self, values: &[&Encoded<'_>]) -> Result<Vec<Key>> {
+        let builders: Vec<_> = values
             .iter()
             .map(|value| {
                 value
@@ -207,7 +212,10 @@ impl Store {
             .zip(&heads)
             .map(|(builder, head)| builder.payload(head))
             .collect();
-        self.inner.connector.put_batch(&payloads)
+        match payloads.as_slice() {
+            [one] => Ok(vec![self.inner.connector.put(one)?]),
+            several => self.inner.connector.put_batch(several),
+        }
     }
 
     /// Puts a value under a given key, in place of what was there. Values that are in use already

@@ -51,6 +51,11 @@ def get_reference(proxy: Proxy[Any]) -> str:
             'This proxy was not made by a store: its factory is a '
             f'{type(factory).__name__}, so it has no reference.'
         )
+    if not getattr(factory, '_in_store', True):
+        raise ConnectorUnsupportedError(
+            'This object came in the event of a stream and lies in no store, so '
+            'it has no reference: put it into one.'
+        )
     name, kind, options, _ = factory._recipe
     url = _url_of(kind, options)
     evict = '&evict=true' if factory.evict else ''

@@ -14,7 +14,7 @@ from typing import cast
 from proxystore.proxy import Proxy
 from proxystore.proxy import extract
 from proxystore.store import _reopen
-from proxystore.stream._inline import InlineFactory
+from proxystore.stream._inline import inline_proxy
 from proxystore.stream.events import EndOfStreamEvent
 from proxystore.stream.events import Event
 from proxystore.stream.events import EventBatch
@@ -174,9 +174,7 @@ class StreamConsumer(Generic[T]):
             )
             return event.metadata, proxy
         if isinstance(event, InlineObjectEvent):
-            settings = _recipe_of(event)[3] or {}
-            factory = InlineFactory[T](event.frame, settings.get('deserializer'))
-            return event.metadata, Proxy(factory)
+            return event.metadata, inline_proxy(event.frame, _recipe_of(event))
         return event.metadata, event.obj
 
     def next_object(self) -> T:

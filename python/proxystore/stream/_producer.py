@@ -42,7 +42,7 @@ __all__ = ['INLINE_BELOW', 'StreamProducer']
 T = TypeVar('T')
 
 INLINE_BELOW = 32 * 1024
-"""A good `inline_below` for brokers that take messages of this many bytes."""
+"""A good `inline_below` for brokers of which nothing more is known."""
 
 
 class _Item(NamedTuple):
@@ -73,8 +73,10 @@ class StreamProducer(Generic[T]):
         inline_below: Objects of topics with a store that are smaller than
             this many bytes, once serialized, travel in the event instead,
             which spares them the way through the store. A consumer gets a
-            proxy all the same, but it has no key, and `evict` means nothing
-            for it. 0 puts every object; `INLINE_BELOW` is a good value.
+            proxy all the same, as of an object that was resolved and
+            evicted. 0 puts every object. If not given, it is the
+            `inline_below` of the publisher (0 if it has none), and objects
+            that are sent with `evict=False` go into their store at any size.
 
     Attributes:
         publisher: The publisher.
@@ -102,9 +104,9 @@ class StreamProducer(Generic[T]):
         default_store: Store[Any] | None = None,
         filter_: Filter | None = None,
         stores: Mapping[str, Store[Any] | None] | None = None,
-        inline_below: int = 0,
+        inline_below: int | None = None,
     ) -> None:
-        if inline_below < 0:
+        if inline_below is not None and inline_below < 0:
             raise ValueError(
                 f'inline_below={inline_below} cannot be negative: use 0 to put '
                 'every object into its store'
@@ -116,7 +118,9 @@ class StreamProducer(Generic[T]):
         self._default_store = default_store
         self._filter: Filter = NullFilter() if filter_ is None else filter_
         self._stores = dict(stores or {})
-        self._inline_below = inline_below
+        self._inline_kept_too = inline_below is not None
+        default: int = getattr(publisher, 'inline_below', 0)
+        self._inline_below = default if inline_below is None else inline_below
         self._waiting: dict[str, list[_Item]] = {}
         self._closed_topics: set[str] = set()
         # Held while a batch is sent: order is kept, and the sockets of some
@@ -239,7 +243,7 @@ class StreamProducer(Generic[T]):
                 sent = items
                 if self._aggregator is not None:
                     sent = [_aggregate(self._aggregator, items)]
-                events = _events_of(topic, sent, store, self._inline_below)
+                events = self._events_of(topic, sent, store)
                 put = [one for one in events if isinstance(one, NewObjectKeyEvent)]
             if end:
                 events.append(EndOfStreamEvent(topic))
@@ -253,6 +257,35 @@ class StreamProducer(Generic[T]):
                 for event in put:
                     store.evict(event.get_key())
             raise
+
+    def _events_of(
+        self, topic: str, items: list[_Item], store: Store[Any] | None
+    ) -> list[Event]:
+        if store is None:
+            return [NewObjectEvent(topic, item.obj, item.metadata) for item in items]
+        recipe: Any = store._make_recipe()
+        results = _core.put_or_frame(
+            store,
+            [item.obj for item in items],
+            [item.evict for item in items],
+            self._inline_below,
+            self._inline_kept_too,
+        )
+        events: list[Event] = []
+        for item, result in zip(items, results, strict=True):
+            if type(result) is bytes:
+                event: Event = InlineObjectEvent(topic, result, item.metadata, recipe)
+            else:
+                event = NewObjectKeyEvent(
+                    topic,
+                    key_path(type(result)),
+                    list(result),
+                    item.evict,
+                    item.metadata,
+                    recipe,
+                )
+            events.append(event)
+        return events
 
 
 def _sender_of(publisher: Any) -> Callable[[EventBatch], None]:
@@ -279,30 +312,3 @@ def _aggregate(aggregator: Callable[[list[Any]], Any], items: list[_Item]) -> _I
         metadata.update(item.metadata)
     obj = aggregator([item.obj for item in items])
     return _Item(obj, any(item.evict for item in items), metadata)
-
-
-def _events_of(
-    topic: str,
-    items: list[_Item],
-    store: Store[Any] | None,
-    inline_below: int,
-) -> list[Event]:
-    if store is None:
-        return [NewObjectEvent(topic, item.obj, item.metadata) for item in items]
-    recipe: Any = store._make_recipe()
-    results = _core.put_or_frame(store, [item.obj for item in items], inline_below)
-    events: list[Event] = []
-    for item, result in zip(items, results, strict=True):
-        if type(result) is bytes:
-            event: Event = InlineObjectEvent(topic, result, item.metadata, recipe)
-        else:
-            event = NewObjectKeyEvent(
-                topic,
-                key_path(type(result)),
-                list(result),
-                item.evict,
-                item.metadata,
-                recipe,
-            )
-        events.append(event)
-    return events

@@ -1,18 +1,8 @@
-"""Events as bytes.
+"""Events as bytes: `docs/streams.md` has every field.
 
-A message is one frame with this tree of values:
-
-    {'version': 2, 'topic': str, 'batch': bool, 'stores': [store...], 'events': [event...]}
-
-A store is what a proxy carries to reopen it: `(name, kind, options, settings)`.
-An event is a list, of one of these forms:
-
-    [0]                                              end of stream
-    [1, frame, metadata]                             object of a topic without a store
-    [2, key class, key fields, evict, metadata, n]   key of an object in the nth store
-    [3, frame, metadata, n]                          small object of the nth store
-
-Numbers and places are wire format: newer releases may append to them.
+A message is one frame that holds a plain tree of values, which programs in
+Rust write and read as well (`proxystore::stream`). Where metadata or the
+configuration of a store are not plain, it is pickled, and for Python alone.
 """
 
 from __future__ import annotations
@@ -20,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxystore import _core
+from proxystore.exceptions import ConnectorUnsupportedError
 from proxystore.exceptions import NewerFrameError
 from proxystore.exceptions import SerializationError
 from proxystore.stream.events import EndOfStreamEvent
@@ -30,54 +21,130 @@ from proxystore.stream.events import NewObjectEvent
 from proxystore.stream.events import NewObjectKeyEvent
 from proxystore.stream.events import _recipe_of
 from proxystore.stream.events import dict_to_event
+from proxystore.stream.events import key_path
 
 _VERSION = 2
 """ProxyStore 1.x's events have no version."""
-_END, _OBJECT, _KEY, _INLINE = range(4)
 
 
 def encode(event: Event | EventBatch) -> bytes:
     """Return an event or a batch as one message."""
     is_batch = isinstance(event, EventBatch)
     events: list[Any] = event.events if isinstance(event, EventBatch) else [event]
-    stores: list[tuple[Any, ...]] = []
+    recipes: list[tuple[Any, ...]] = []
+    stores: list[dict[str, Any]] = []
     return _core.serialize(
         {
+            # First, so that readers know whether they know the rest.
             'version': _VERSION,
             'topic': event.topic,
             'batch': is_batch,
             'stores': stores,
-            'events': [_row(one, stores) for one in events],
+            'events': [_fields(one, recipes, stores) for one in events],
         }
     )
 
 
-def _row(event: Event, stores: list[tuple[Any, ...]]) -> list[Any]:
+def _fields(
+    event: Event, recipes: list[tuple[Any, ...]], stores: list[dict[str, Any]]
+) -> dict[str, Any]:
     if isinstance(event, NewObjectKeyEvent):
-        return [
-            _KEY,
-            event.key_type,
-            event.raw_key,
-            event.evict,
-            event.metadata,
-            _place(_recipe_of(event), stores),
-        ]
+        recipe = _recipe_of(event)
+        raw = event.raw_key
+        fields = {
+            'type': 'key',
+            'key': raw[0] if len(raw) == 1 and type(raw[0]) is str else raw,
+            'evict': event.evict,
+            'metadata': event.metadata,
+            'store': _place(recipe, recipes, stores),
+        }
+        if event.key_type != _key_type_of(recipe[1]):
+            fields['key_type'] = event.key_type
+        return fields
     if isinstance(event, InlineObjectEvent):
-        place = _place(_recipe_of(event), stores)
-        return [_INLINE, event.frame, event.metadata, place]
+        return {
+            'type': 'object',
+            'object': event.frame,
+            'metadata': event.metadata,
+            'store': _place(_recipe_of(event), recipes, stores),
+        }
     if isinstance(event, NewObjectEvent):
-        return [_OBJECT, _core.serialize(event.obj), event.metadata]
+        frame = _core.serialize(event.obj)
+        return {'type': 'object', 'object': frame, 'metadata': event.metadata}
     if isinstance(event, EndOfStreamEvent):
-        return [_END]
+        return {'type': 'end'}
     raise TypeError(f'{event!r} is no event: it is a {type(event).__name__}')
 
 
-def _place(recipe: tuple[Any, ...], stores: list[tuple[Any, ...]]) -> int:
-    for place, known in enumerate(stores):
+def _place(
+    recipe: tuple[Any, ...],
+    recipes: list[tuple[Any, ...]],
+    stores: list[dict[str, Any]],
+) -> int:
+    for place, known in enumerate(recipes):
         if known is recipe or known == recipe:
             return place
-    stores.append(recipe)
+    recipes.append(recipe)
+    stores.append(_store_fields(recipe))
     return len(stores) - 1
+
+
+_last: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+
+def _store_fields(recipe: tuple[Any, ...]) -> dict[str, Any]:
+    """Return how programs in any language open the store."""
+    global _last
+    last = _last
+    if last is not None and last[0] == recipe:
+        return last[1]
+    from proxystore.store.reference import _connector_of
+    from proxystore.store.reference import _url_of
+
+    name, kind, options, settings = recipe
+    fields: dict[str, Any] = {'name': name, 'url': None}
+    try:
+        fields['url'] = url = _url_of(kind, options)
+        says_all = settings is None and _connector_of(url) == (kind, options)
+    except ConnectorUnsupportedError:
+        says_all = False
+    if not says_all:
+        fields['python'] = [kind, options, settings]
+    _last = (recipe, fields)
+    return fields
+
+
+def _recipe(fields: dict[str, Any]) -> tuple[Any, ...]:
+    own = fields.get('python')
+    if own is not None:
+        kind, options, settings = own
+    else:
+        from proxystore.store.reference import _connector_of
+
+        url = fields['url']
+        if url is None:
+            raise ConnectorUnsupportedError(
+                f'the store {fields["name"]!r} of this event can only be opened '
+                'by the process that sent it: its connector has no URL'
+            )
+        kind, options = _connector_of(url)
+        settings = None
+    return fields['name'], kind, options, settings
+
+
+_key_types: dict[str, str | None] = {}
+
+
+def _key_type_of(kind: str) -> str | None:
+    """Return the path of the keys' class of a connector of ours."""
+    if kind not in _key_types:
+        from proxystore.store import _key_class
+
+        try:
+            _key_types[kind] = key_path(_key_class(kind))
+        except Exception:  # a connector of the user's
+            _key_types[kind] = None
+    return _key_types[kind]
 
 
 def decode(message: bytes) -> Event | EventBatch:
@@ -96,7 +163,8 @@ def decode(message: bytes) -> Event | EventBatch:
                 f'this event has version {version}, newer than {_VERSION}, which '
                 'this release reads: upgrade proxystore on the consumer first'
             )
-        topic, stores = data['topic'], data['stores']
+        topic = data['topic']
+        stores = [_recipe(fields) for fields in data['stores']]
         events: list[Event] = [_event(topic, row, stores) for row in data['events']]
         return EventBatch(topic, events) if data['batch'] else events[0]
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -107,21 +175,28 @@ def decode(message: bytes) -> Event | EventBatch:
         ) from error
 
 
-def _event(topic: str, row: list[Any], stores: list[Any]) -> Event:
-    kind = row[0]
-    if kind == _KEY:
-        _, key_type, raw_key, evict, metadata, place = row[:6]
+def _event(topic: str, fields: dict[str, Any], stores: list[Any]) -> Event:
+    kind = fields['type']
+    if kind == 'key':
+        raw, recipe = fields['key'], stores[fields['store']]
+        key_type: Any = fields.get('key_type') or _key_type_of(recipe[1])
         return NewObjectKeyEvent(
-            topic, key_type, raw_key, evict, metadata, stores[place]
+            topic,
+            key_type,
+            [raw] if isinstance(raw, str) else list(raw),
+            fields['evict'],
+            fields['metadata'],
+            recipe,
         )
-    if kind == _INLINE:
-        _, frame, metadata, place = row[:4]
-        return InlineObjectEvent(topic, frame, metadata, stores[place])
-    if kind == _OBJECT:
-        return NewObjectEvent(topic, _core.deserialize(row[1]), row[2])
-    if kind == _END:
+    if kind == 'object':
+        frame, metadata = fields['object'], fields['metadata']
+        place = fields.get('store')
+        if place is not None:
+            return InlineObjectEvent(topic, frame, metadata, stores[place])
+        return NewObjectEvent(topic, _core.deserialize(frame), metadata)
+    if kind == 'end':
         return EndOfStreamEvent(topic)
     raise NewerFrameError(
-        f'this event is of a kind, {kind}, that this release does not know: '
+        f'this event is of a kind, {kind!r}, that this release does not know: '
         'upgrade proxystore on the consumer first'
     )

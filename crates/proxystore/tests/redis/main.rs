@@ -3,6 +3,8 @@
 
 mod failures;
 mod objects;
+#[cfg(feature = "stream")]
+mod streams;
 
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
 use proxystore_testkit::RedisServer;

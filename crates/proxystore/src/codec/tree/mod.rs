@@ -24,8 +24,8 @@ pub use value::Value;
 use super::typed::{Decode, Encode, Encoded, Object};
 use crate::frame::Codec;
 use crate::{Error, ErrorKind, Result};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// A value of any serde type, as a plain tree of values.
 ///
@@ -79,6 +79,11 @@ pub fn encode<'a, T: Serialize + ?Sized>(value: &T) -> Result<Encoded<'a>> {
 /// # Errors
 /// [`ErrorKind::WrongType`] if the object is no tree, or one of another form than `T`'s.
 pub fn decode<T: DeserializeOwned>(object: &Object) -> Result<T> {
+    decode_borrowed(object)
+}
+
+/// As [`decode`], of a type that may keep text and bytes where they lie.
+pub(crate) fn decode_borrowed<'de, T: Deserialize<'de>>(object: &'de Object) -> Result<T> {
     let wrong = |error: deserialize::Failure| {
         let name = std::any::type_name::<T>();
         match error {

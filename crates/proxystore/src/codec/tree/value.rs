@@ -44,6 +44,28 @@ pub enum Value {
     Map(Vec<(Value, Value)>),
 }
 
+macro_rules! value_of {
+    ($($type:ty => $variant:ident),+ $(,)?) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )+};
+}
+
+value_of!(
+    bool => Bool,
+    i32 => Int,
+    i64 => Int,
+    u32 => Int,
+    u64 => Int,
+    f64 => Float,
+    &str => Str,
+    String => Str,
+    Vec<Value> => List,
+);
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -41,7 +41,7 @@ pub(super) struct Connection {
     start: usize,
     end: usize,
     /// Replies still to come. A connection that is given back owes none.
-    owed: usize,
+    pub(super) owed: usize,
     /// Nothing unexpected has come.
     sound: bool,
 }

@@ -10,6 +10,8 @@ mod client;
 mod config;
 mod connection;
 mod keyspace;
+#[cfg(feature = "stream")]
+pub(crate) mod messages;
 mod pool;
 mod protocol;
 mod stream;
