@@ -302,7 +302,13 @@ impl Connection {
         command.extend(topics.iter().map(|topic| topic.as_bytes()));
         self.send(&Commands::of(&command))?;
         self.owed = topics.len();
-        self.drain()
+        for _ in topics {
+            self.list()?; // or what the server refuses
+            self.bulk()?;
+            self.bulk()?;
+            self.integer()?;
+        }
+        Ok(())
     }
 
     /// A reply that should be a list, or nothing: its length. Its items are then owed as well.
