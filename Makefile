@@ -92,7 +92,7 @@ lint-laws: machine
 	@$(PYTHON) scripts/check_tree.py
 
 .PHONY: bench
-bench: bench-proxy bench-store bench-rust ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
+bench: bench-proxy bench-store bench-rust bench-future ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
 
 .PHONY: bench-proxy
 bench-proxy: $(VENV)/.wheel $(VENV)/.group-bench
@@ -108,6 +108,10 @@ bench-rust: machine reports
 	@cargo bench --quiet -p proxystore --bench store
 	@$(PYTHON) benches/rust/table.py > .build/rust.md
 	@$(PYTHON) benches/store/results.py benches/RESULTS.md 'Rust, without an interpreter' .build/rust.md
+
+.PHONY: bench-future
+bench-future: $(VENV)/.wheel $(VENV)/.group-bench redis
+	@$(VENV)/bin/python benches/future/latency.py --write benches/RESULTS.md
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
