@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import Generic
 from typing import TypeVar
@@ -54,24 +53,8 @@ DefaultClassType = Union[type, None]  # noqa: UP007
 DefaultHashType = Union[Exception, int, None]  # noqa: UP007
 """The hash that an unresolved proxy answers, or what hashing it raises."""
 
-if TYPE_CHECKING:
-    from typing_extensions import TypeAliasType
-
-    ProxyOr = TypeAliasType('ProxyOr', Proxy[T] | T, type_params=(T,))
-
-
-def __getattr__(name: str) -> Any:
-    # typing_extensions takes longer to import than all the rest.
-    if name == 'ProxyOr':
-        import typing_extensions
-
-        make: Any = typing_extensions.TypeAliasType
-        variable: Any = T
-        either = Union[Proxy[variable], variable]  # noqa: UP007
-        alias = make('ProxyOr', either, type_params=(variable,))
-        globals()['ProxyOr'] = alias
-        return alias
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+ProxyOr = Union[Proxy[T], T]  # noqa: UP007
+"""A proxy of something, or the thing itself: `ProxyOr[int]`."""
 
 
 class ProxyResolveError(ProxyStoreError):

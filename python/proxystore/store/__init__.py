@@ -75,10 +75,16 @@ _SUBMODULES = frozenset(
 def __getattr__(name: str) -> Any:
     # pydantic takes 100 ms to import: only who asks for it pays.
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        found = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = found
+        return found
     if name in _SUBMODULES:
         return importlib.import_module(f'{__name__}.{name}')
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_SUBMODULES})
 
 
 def register_store(store: Store[Any], exist_ok: bool = False) -> None:
