@@ -20,6 +20,8 @@ pub mod objects;
 #[cfg(feature = "daemon")]
 pub mod peer;
 #[cfg(feature = "daemon")]
+pub mod relay;
+#[cfg(feature = "daemon")]
 pub mod remote;
 #[cfg(feature = "daemon")]
 mod segment;

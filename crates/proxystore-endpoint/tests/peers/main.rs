@@ -5,4 +5,5 @@
 
 mod doors;
 mod moves;
+mod relays;
 mod site;
