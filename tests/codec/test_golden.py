@@ -64,6 +64,9 @@ OBJECTS: dict[str, Callable[[], Any]] = {
         pa.schema([pa.field('x', pa.float64(), nullable=False), ('s', pa.string())]),
     ),
     'pickle': lambda: [range(3), 'with', {'plain': 'values'}, range(0)],
+    'pickle-with-objects': lambda: np.array(
+        [f'row {i}' for i in range(62)] + [None, 2**64], dtype=object
+    ),
     'pickle-with-buffers': lambda: [range(3), np.arange(100, dtype='<f8')],
 }
 

@@ -3,10 +3,13 @@
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from proxystore import _core
 
 
 def register(reducers: dict[type, Callable[[Any], Any]], encoders: Any) -> None:
@@ -49,6 +52,8 @@ def reduce_elements(array: Any) -> Any:
     back read-only.
     """
     kind = array.dtype
+    if kind.char == 'O':
+        return reduce_objects(array)
     if kind.hasobject or array.size == 0 or kind.itemsize == 0:
         return NotImplemented
     fortran_order = array.flags.f_contiguous and not array.flags.c_contiguous
@@ -59,6 +64,33 @@ def reduce_elements(array: Any) -> Any:
         'F' if fortran_order else 'C',
         elements.reshape(-1).view(np.uint8),
     )
+
+
+_FEW = 64
+"""Fewer objects are pickled as quickly one by one."""
+
+
+def reduce_objects(array: Any) -> Any:
+    """Texts, numbers and their like as one packed buffer."""
+    if array.size < _FEW:
+        return NotImplemented
+    fortran_order = array.flags.f_contiguous and not array.flags.c_contiguous
+    elements = array if fortran_order else np.ascontiguousarray(array)
+    packed = _core.pack_objects(elements)
+    if packed is None:
+        return NotImplemented
+    return rebuild_objects, (
+        array.shape,
+        'F' if fortran_order else 'C',
+        pickle.PickleBuffer(packed),
+    )
+
+
+def rebuild_objects(shape: Any, order: Any, packed: Any) -> Any:
+    """The array of the packed objects."""
+    array: Any = np.empty(shape, dtype=object, order=order)
+    _core.unpack_objects(packed, array)
+    return array
 
 
 def rebuild_elements(kind: Any, shape: Any, order: Any, elements: Any) -> Any:

@@ -176,6 +176,14 @@ impl BlobMemory {
         }
     }
 
+    /// Memory that is not to be changed.
+    pub(super) fn read_only(blob: Blob) -> Self {
+        Self {
+            blob,
+            writable: false,
+        }
+    }
+
     /// The same memory once more.
     pub(super) fn share(&self) -> Self {
         self.clone()

@@ -12,6 +12,7 @@ mod garbage;
 mod legacy;
 mod modules;
 mod ndarray;
+mod objects;
 mod owner;
 mod pickle;
 mod reducers;
@@ -33,6 +34,8 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(deserialize, m)?)?;
     m.add_function(wrap_pyfunction!(encoded_len, m)?)?;
     m.add_function(wrap_pyfunction!(ndarray::rebuild_array, m)?)?;
+    m.add_function(wrap_pyfunction!(objects::pack_objects, m)?)?;
+    m.add_function(wrap_pyfunction!(objects::unpack_objects, m)?)?;
     m.add_function(wrap_pyfunction!(reducers::reduce_object, m)?)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::super::arenas::HugeArenas;
 use super::super::buffer::{BlobMemory, Source};
 use super::super::garbage;
 use super::super::{ndarray, pickle, text};
+use super::keys::Keys;
 use crate::error::to_python;
 use proxystore::Error;
 use proxystore::codec::message_pack::{BufferLeaf, Extension, MAX_DEPTH, Reader, Token, malformed};
@@ -14,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyComplex, PyDict, PyFloat, PyFrozenSet, PyInt, PySet};
 
 /// Why a tree was not read.
-enum Stop {
+pub(super) enum Stop {
     Frame(Error),
     Raised(Box<PyErr>),
 }
@@ -31,7 +32,7 @@ impl From<PyErr> for Stop {
     }
 }
 
-type Value<'py> = Result<Bound<'py, PyAny>, Stop>;
+pub(super) type Value<'py> = Result<Bound<'py, PyAny>, Stop>;
 
 /// The tree of a frame.
 pub(in super::super) fn decode<'py>(
@@ -61,6 +62,46 @@ pub(in super::super) fn decode<'py>(
     value.map_err(|stop| match stop {
         Stop::Frame(error) => to_python(py, error),
         Stop::Raised(error) => pickle::failed_to_load(py, *error),
+    })
+}
+
+/// Calls `take` with each element of what `encode_leaves` made, in order, `len` times.
+pub(in super::super) fn decode_leaves<'py>(
+    py: Python<'py>,
+    packed: &[u8],
+    len: usize,
+    mut take: impl FnMut(usize, Bound<'py, PyAny>),
+) -> PyResult<()> {
+    let mut keys = Keys::for_stream(packed);
+    let mut reader = Reader::new(packed);
+    let mut read = || {
+        if !matches!(reader.token()?, Token::Array(count) if count == len) {
+            return Err(malformed().into());
+        }
+        for index in 0..len {
+            let leaf = match reader.token()? {
+                // Of a column's texts many are the same, as of keys.
+                Token::Str(utf8) => keys.get_or_make(py, utf8)?,
+                Token::Nil => py.None().into_bound(py),
+                Token::Float(value) => into_any(PyFloat::new(py, value)),
+                Token::Int(value) => into_any(PyInt::new(py, value)),
+                Token::Uint(value) => into_any(PyInt::new(py, value)),
+                Token::Bool(value) => into_any(pyo3::types::PyBool::new(py, value).to_owned()),
+                Token::Bytes(bytes) => text::copy_to_bytes(py, bytes)?,
+                Token::Extension(number, content)
+                    if Extension::from_number(number) == Some(Extension::Integer) =>
+                {
+                    integer(py, content)?
+                }
+                _ => return Err(malformed().into()),
+            };
+            take(index, leaf);
+        }
+        Ok(())
+    };
+    read().map_err(|stop: Stop| match stop {
+        Stop::Frame(error) => to_python(py, error),
+        Stop::Raised(error) => *error,
     })
 }
 
@@ -150,7 +191,7 @@ impl<'a, 'py> Tree<'a, 'py> {
     fn extension(&mut self, extension: Extension, content: &'a [u8]) -> Value<'py> {
         let py = self.py;
         match extension {
-            Extension::Integer => self.integer(content),
+            Extension::Integer => integer(py, content),
             Extension::Tuple => self.sequence(content, Self::tuple),
             Extension::Set => self.sequence(content, |tree, reader, len| {
                 let set = PySet::empty(py)?;
@@ -213,18 +254,6 @@ impl<'a, 'py> Tree<'a, 'py> {
         }
     }
 
-    fn integer(&self, content: &[u8]) -> Value<'py> {
-        let py = self.py;
-        let options = PyDict::new(py);
-        options.set_item(pyo3::intern!(py, "signed"), true)?;
-        let bytes = text::copy_to_bytes(py, content)?;
-        Ok(py.get_type::<PyInt>().call_method(
-            pyo3::intern!(py, "from_bytes"),
-            (bytes, pyo3::intern!(py, "little")),
-            Some(&options),
-        )?)
-    }
-
     fn buffer(&self, content: &[u8]) -> Value<'py> {
         let py = self.py;
         let (leaf, index) = BufferLeaf::parse(content)?;
@@ -246,6 +275,17 @@ impl<'a, 'py> Tree<'a, 'py> {
     }
 }
 
+fn integer<'py>(py: Python<'py>, content: &[u8]) -> Value<'py> {
+    let options = PyDict::new(py);
+    options.set_item(pyo3::intern!(py, "signed"), true)?;
+    let bytes = text::copy_to_bytes(py, content)?;
+    Ok(py.get_type::<PyInt>().call_method(
+        pyo3::intern!(py, "from_bytes"),
+        (bytes, pyo3::intern!(py, "little")),
+        Some(&options),
+    )?)
+}
+
 fn into_any<'py, T>(value: Bound<'py, T>) -> Bound<'py, PyAny> {
     value.into_any()
 }
@@ -253,7 +293,7 @@ fn into_any<'py, T>(value: Bound<'py, T>) -> Bound<'py, PyAny> {
 /// A short text; ASCII, as most are, needs no decoding. (Of the texts of one character CPython
 /// keeps one each, which its own function finds.)
 #[inline]
-fn new_text<'py>(py: Python<'py>, utf8: &[u8]) -> Value<'py> {
+pub(super) fn new_text<'py>(py: Python<'py>, utf8: &[u8]) -> Value<'py> {
     if (2..256).contains(&utf8.len()) && utf8.is_ascii() {
         // SAFETY: an ASCII string of `len` characters has `len` bytes of data, and nobody else
         // has seen it yet.
@@ -266,76 +306,4 @@ fn new_text<'py>(py: Python<'py>, utf8: &[u8]) -> Value<'py> {
         }
     }
     Ok(text::decode_str(py, utf8)?)
-}
-
-/// Keys that dicts of one tree share: most have the same few, and each is made once.
-struct Keys<'a, 'py>(Vec<Slot<'a, 'py>>);
-
-/// One key, by its length and its first and last bytes; up to 16 bytes that is all of it.
-#[derive(Clone, Default)]
-struct Slot<'a, 'py> {
-    first: u64,
-    last: u64,
-    utf8: &'a [u8],
-    key: Option<Bound<'py, PyAny>>,
-}
-
-impl<'a, 'py> Keys<'a, 'py> {
-    /// Few enough to stay in the processor's nearest cache.
-    const SLOTS: usize = 256;
-    const LONGEST: usize = 32;
-    /// Shorter streams repeat too little.
-    const WORTH_FROM: usize = 1024;
-
-    fn for_stream(stream: &[u8]) -> Self {
-        Self(if stream.len() < Self::WORTH_FROM {
-            Vec::new()
-        } else {
-            vec![Slot::default(); Self::SLOTS]
-        })
-    }
-
-    fn get_or_make(&mut self, py: Python<'py>, utf8: &'a [u8]) -> Value<'py> {
-        if self.0.is_empty() || utf8.len() > Self::LONGEST {
-            return new_text(py, utf8);
-        }
-        let (first, last) = ends(utf8);
-        let mixed =
-            (first ^ last.rotate_left(32) ^ utf8.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let slot = &mut self.0[(mixed >> 56) as usize % Self::SLOTS];
-        if let Some(key) = &slot.key
-            && slot.first == first
-            && slot.last == last
-            && slot.utf8.len() == utf8.len()
-            && (utf8.len() <= 16 || slot.utf8 == utf8)
-        {
-            return Ok(key.clone());
-        }
-        let key = new_text(py, utf8)?;
-        *slot = Slot {
-            first,
-            last,
-            utf8,
-            key: Some(key.clone()),
-        };
-        Ok(key)
-    }
-}
-
-/// The first and the last bytes of a text, eight of each where it has so many. Together with its
-/// length they tell texts of up to 16 bytes apart.
-fn ends(utf8: &[u8]) -> (u64, u64) {
-    if let (Some(first), Some(last)) = (utf8.first_chunk(), utf8.last_chunk()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-    }
-    if let (Some(first), Some(last)) = (utf8.first_chunk(), utf8.last_chunk()) {
-        return (
-            u32::from_le_bytes(*first).into(),
-            u32::from_le_bytes(*last).into(),
-        );
-    }
-    let word = utf8
-        .iter()
-        .fold(0, |word, byte| word << 8 | u64::from(*byte));
-    (word, 0)
 }

@@ -16,13 +16,12 @@ use super::super::encoded::Encoded;
 use super::super::modules::Numpy;
 use super::super::ndarray;
 use super::super::pickle::OUT_OF_BAND_FROM;
+use super::addresses::Addresses;
 use proxystore::codec::message_pack::{BufferLeaf, Extension, MAX_DEPTH, Writer};
 use proxystore::frame::Codec;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// Text and bytes from this length on lie in a buffer of their own, by reference.
 const BUFFER_FROM: usize = 64 << 10;
@@ -59,7 +58,7 @@ pub(in super::super) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Option<Encode
         ndarray,
         writer: Writer(Vec::with_capacity(64)),
         encoded: Encoded::new(Codec::MessagePack),
-        seen: HashSet::default(),
+        seen: Addresses::default(),
         depth: 0,
     };
     match unsafe { tree.value(obj.as_ptr()) } {
@@ -67,6 +66,57 @@ pub(in super::super) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Option<Encode
             tree.encoded.set_stream(tree.writer.0);
             Ok(Some(tree.encoded))
         }
+        Ok(()) | Err(Stop::NotPlain) => Ok(None),
+        Err(Stop::Raised(error)) => Err(*error),
+    }
+}
+
+/// Encodes leaves as one array: text, bytes, numbers and their like. `None` if anything else is
+/// among them, or pickle had better do it.
+///
+/// # Safety
+/// All are live objects, or null for `None`.
+pub(in super::super) unsafe fn encode_leaves(
+    py: Python<'_>,
+    leaves: &[*mut ffi::PyObject],
+) -> PyResult<Option<Vec<u8>>> {
+    let mut tree = Tree {
+        py,
+        ndarray: std::ptr::null_mut(),
+        writer: Writer(Vec::with_capacity(16 * leaves.len())),
+        encoded: Encoded::new(Codec::MessagePack),
+        seen: Addresses::default(),
+        depth: 0,
+    };
+    let mut write = || {
+        tree.writer.array_header(length(leaves.len() as isize)?);
+        for leaf in leaves {
+            unsafe {
+                let class = if leaf.is_null() {
+                    ffi::Py_TYPE(ffi::Py_None())
+                } else {
+                    ffi::Py_TYPE(*leaf)
+                };
+                if class == &raw mut ffi::PyUnicode_Type {
+                    tree.text(*leaf)?;
+                } else if class == ffi::Py_TYPE(ffi::Py_None()) {
+                    tree.writer.nil();
+                } else if class == &raw mut ffi::PyFloat_Type
+                    || class == &raw mut ffi::PyLong_Type
+                    || class == &raw mut ffi::PyBool_Type
+                    || class == &raw mut ffi::PyBytes_Type
+                {
+                    tree.value(*leaf)?;
+                } else {
+                    return Err(Stop::NotPlain);
+                }
+            }
+        }
+        Ok(())
+    };
+    match write() {
+        // A long text would have gone into a buffer of a frame, which there is none of.
+        Ok(()) if tree.writer.fits() && tree.encoded.buffer_count() == 0 => Ok(Some(tree.writer.0)),
         Ok(()) | Err(Stop::NotPlain) => Ok(None),
         Err(Stop::Raised(error)) => Err(*error),
     }
@@ -96,7 +146,7 @@ struct Tree<'py> {
     writer: Writer,
     encoded: Encoded,
     /// Containers that somebody else may hold too.
-    seen: HashSet<usize, BuildHasherDefault<AddressHasher>>,
+    seen: Addresses,
     depth: usize,
 }
 
@@ -430,26 +480,5 @@ fn exactly(written: usize, len: usize) -> Written {
         Ok(())
     } else {
         Err(Stop::NotPlain)
-    }
-}
-
-/// Addresses are spread well enough by one multiplication.
-#[derive(Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_usize(&mut self, address: usize) {
-        let spread = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = spread ^ (spread >> 29);
     }
 }

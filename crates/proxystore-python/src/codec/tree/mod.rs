@@ -3,8 +3,10 @@
 //! Only trees whose copy cannot be told from pickle's are taken: exact built-in types and arrays,
 //! no container met twice, none within itself.
 
+mod addresses;
 mod decode;
 mod encode;
+mod keys;
 
-pub(super) use decode::decode;
-pub(super) use encode::encode;
+pub(super) use decode::{decode, decode_leaves};
+pub(super) use encode::{encode, encode_leaves};
