@@ -49,7 +49,7 @@ test-rust: machine reports redis
 	@cargo test --workspace --all-features --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
 
 .PHONY: test-python
-test-python: $(VENV)/.wheel $(VENV)/.group-test reports redis chromium
+test-python: $(VENV)/.wheel $(VENV)/.group-test reports redis nats chromium
 	@echo "==> Python tests ($(TAG))"
 	@$(VENV)/bin/python -m pytest -m 'not integration' --junitxml=$(REPORTS)/python-$(TAG).xml
 
@@ -126,6 +126,10 @@ machine:
 .PHONY: redis
 redis:
 	@scripts/install_redis.sh
+
+.PHONY: nats
+nats:
+	@scripts/install_nats.sh
 
 .PHONY: chromium
 chromium:

@@ -117,6 +117,40 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAddr
     _stop(server)
 
 
+def _greets(port: int) -> bool:
+    try:
+        with socket.create_connection(('127.0.0.1', port), timeout=1) as connection:
+            return connection.recv(4) == b'INFO'
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope='session')
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real NATS server with JetStream, on a loopback port."""
+    program = shutil.which('nats-server')
+    if program is None:
+        pytest.fail(
+            'nats-server is missing; scripts/install_nats.sh installs it',
+            pytrace=False,
+        )
+    folder = tmp_path_factory.mktemp('nats')
+    for _ in range(5):  # another program may take the free port before it does
+        port = _free_port()
+        options = ['-js', '-sd', str(folder), '-a', '127.0.0.1', '-p', str(port)]
+        server = subprocess.Popen([program, *options, '-l', str(folder / 'log')])
+        deadline = time.monotonic() + 10
+        while server.poll() is None and time.monotonic() < deadline:
+            if _greets(port):
+                yield f'nats://127.0.0.1:{port}'
+                _stop(server)
+                return
+            time.sleep(0.02)
+        _stop(server)
+    log = (folder / 'log').read_text()
+    pytest.fail(f'nats-server does not start:\n{log}', pytrace=False)
+
+
 @pytest.fixture
 def store_dir(tmp_path: Path) -> Path:
     """A folder of its own for a store's files; it is not made yet."""

@@ -27,6 +27,7 @@ def public_modules() -> list[str]:
 def test_examples(
     name: str,
     redis_server: RedisAddress,
+    nats_server: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -36,6 +37,9 @@ def test_examples(
     for test in doctest.DocTestFinder().find(module):
         for example in test.examples:
             example.source = example.source.replace('6379', str(redis_server.port))
+            example.source = example.source.replace(
+                'nats://127.0.0.1:4222', nats_server
+            )
         runner.run(test)
     assert runner.failures == 0
     if name not in WITHOUT_EXAMPLE:

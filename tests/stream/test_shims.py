@@ -101,6 +101,11 @@ def test_queues_of_processes(store_dir: Any) -> None:
             'zmq',
             'from proxystore.stream.shims.zmq import *;ZeroMQPublisher("*", 1)',
         ),
+        (
+            'nats',
+            'nats',
+            'from proxystore.stream.shims.nats import *;NatsPublisher("nats://x")',
+        ),
     ],
 )
 def test_a_missing_package_is_named_when_it_is_needed(
@@ -122,8 +127,9 @@ def test_importing_streams_imports_no_client_package() -> None:
     program = (
         'import sys, proxystore.stream, proxystore.stream.shims.kafka,'
         'proxystore.stream.shims.redis, proxystore.stream.shims.redis_streams,'
-        'proxystore.stream.shims.zmq, proxystore.stream.shims.queue\n'
-        'print([m for m in ("redis", "zmq", "confluent_kafka", "pydantic", "asyncio",'
+        'proxystore.stream.shims.zmq, proxystore.stream.shims.queue,'
+        'proxystore.stream.shims.nats\n'
+        'print([m for m in ("redis", "zmq", "nats", "confluent_kafka", "pydantic", "asyncio",'
         '"numpy") if m in sys.modules])'
     )
     ran = subprocess.run(

@@ -8,9 +8,10 @@
 | `redis_streams` | Redis stream | yes, and after | every consumer, or one of each group |
 | `zmq` | ZeroMQ, no broker | no | every consumer that listens |
 | `kafka` | Kafka | yes, and after | every consumer, or one of each group |
+| `nats` | NATS JetStream | yes, and after | every consumer, or one of each group |
 
 Their client packages are installed by extras of this distribution:
-`pip install 'proxystore[redis]'`, `[zmq]`, `[kafka]`. A broker that is not
+`pip install 'proxystore[redis]'`, `[zmq]`, `[kafka]`, `[nats]`. A broker that is not
 here needs two small classes, see `proxystore.stream.protocols`.
 
 Example:
