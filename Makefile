@@ -91,6 +91,10 @@ lint-laws: machine
 	@$(PYTHON) scripts/check_import_law.py
 	@$(PYTHON) scripts/check_tree.py
 
+.PHONY: wheels
+wheels: machine ## Build and try what a release is made of: wheels, sdist, crates (into dist/).
+	@PYTHON="$(PYTHON)" scripts/wheels.sh
+
 .PHONY: bench
 bench: bench-proxy bench-store bench-rust bench-future ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
 
@@ -154,7 +158,7 @@ $(BUILD)/maturin/.group-build: $(BUILD)/maturin/.created
 $(BUILD)/wheel/.built: $(SOURCES) $(BUILD)/maturin/.group-build
 	@echo '==> release build (once; minutes)'
 	@rm -rf $(BUILD)/wheel
-	@$(BUILD)/maturin/bin/maturin build --quiet --release --compatibility linux --interpreter $(INTERPRETER) --out $(BUILD)/wheel
+	@$(BUILD)/maturin/bin/maturin build --quiet --release --locked --compatibility linux --interpreter $(INTERPRETER) --out $(BUILD)/wheel
 	@touch $@
 
 %/.wheel: %/.created $(BUILD)/wheel/.built
