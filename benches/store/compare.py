@@ -1,8 +1,9 @@
 """Times put and get of our store beside its peers, and prints the ratios.
 
     python benches/store/compare.py [--quick] [--write benches/RESULTS.md]
+    python benches/store/compare.py --quick --only 'array 100 MB' --systems 'ours file' 'v1 file'
 
-Every system runs in processes of its own, one that puts and one that gets, in a virtual
+The second form looks at one figure in less than a minute. Every system runs in processes of its own, one that puts and one that gets, in a virtual
 environment of its own where it needs one (`.build/bench`). Rounds are interleaved: one put and
 one get of every system, then the next round; tables show medians. Every get is checked by its sum.
 """
@@ -38,6 +39,7 @@ PEERS = {
 SHOWN = {
     'ours file': 'ours, FileConnector',
     'ours default': 'ours, embedded default',
+    'ours fresh': 'ours, FileConnector, no page used again',
     'v1 file': 'ProxyStore 1.1, FileConnector',
     'ray': 'Ray',
     'joblib': 'joblib, mapped',
@@ -62,6 +64,10 @@ def environment(name: str) -> str:
         )
         done.touch()
     return str(python)
+
+
+# What puts of this many bytes cost in pages that were never used is shown beside the steady state.
+FRESH_FROM = 10_000_000
 
 
 class Process:
@@ -153,17 +159,25 @@ def cases() -> list[tuple[str, str, int, set[str]]]:
     small = {'redis', 'local'}
     for label, size in objects.SIZES.items():
         left_out = set() if label in ('1 kB', '100 MB') else small
+        if size < FRESH_FROM:
+            left_out = left_out | {'fresh'}
         found.append(('array', f'array {label}', size, left_out))
     for label, size in objects.SIZES.items():
         if label in ('1 kB', '10 MB', '100 MB', '1 GB'):
-            found.append(('bytes', f'bytes {label}', size, small | {'numpy'}))
+            left_out = small | {'numpy'}
+            if size < FRESH_FROM:
+                left_out = left_out | {'fresh'}
+            found.append(('bytes', f'bytes {label}', size, left_out))
     for kind in ('dict', 'table', 'nested'):
         labels = {
             'dict': 'dict of 100 x 100 kB',
             'table': 'table 1e6 x 6',
             'nested': 'nested dict, 1e5 items',
         }
-        found.append((kind, labels[kind], 10_000_000, small | {'numpy', 'limit'}))
+        left_out = small | {'numpy', 'limit'}
+        if kind == 'nested':
+            left_out = left_out | {'fresh'}
+        found.append((kind, labels[kind], 10_000_000, left_out))
     return found
 
 
@@ -190,26 +204,41 @@ def redis_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     raise RuntimeError('redis-server does not start')
 
 
-def measure(quick: bool) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
+def measure(
+    quick: bool, only: list[str], chosen: list[str]
+) -> tuple[bars.Medians, int | None]:
     """Medians in seconds by case, system and figure; and the private bytes of a 1 GB get."""
+    unknown = set(chosen) - set(SHOWN)
+    if unknown:
+        raise SystemExit(f'no system {min(unknown)!r}: there are {", ".join(SHOWN)}')
+    todo = [case for case in cases() if not only or case[1] in only]
+    if not todo:
+        labels = ', '.join(case[1] for case in cases())
+        raise SystemExit(f'no case {only[0]!r}: there are {labels}')
+    private = None
     shared = Path(tempfile.mkdtemp(prefix='proxystore-bench-', dir='/dev/shm'))
-    server, address = redis_server(shared)
-    v1, peers = environment('v1'), environment('peers')
+    taking_part = chosen or list(SHOWN)
+    server, address = None, ''
+    if any(name.endswith('redis') for name in taking_part):
+        server, address = redis_server(shared)
     systems: list[System] = []
     times: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )
     try:
-        for name, python in (('ours', sys.executable), ('v1', v1)):
-            systems.append(System(f'{name} file', python, str(shared / f'{name}-file')))
-            systems.append(System(f'{name} local', python, '', alone=True))
-            systems.append(System(f'{name} redis', python, address))
-        systems.append(System('ours default', sys.executable, '', alone=False))
-        for name in ('joblib', 'numpy', 'limit'):
-            (shared / name).mkdir()
-            systems.append(System(name, peers, str(shared / name)))
-        systems.append(System('ray', peers, '', alone=True))
-        for kind, label, size, left_out in cases():
+        for name in taking_part:
+            python = sys.executable
+            if not name.startswith('ours'):
+                python = environment('v1' if name.startswith('v1') else 'peers')
+            what = name.split()[-1]
+            place = shared / name.replace(' ', '-')
+            if what in ('joblib', 'numpy', 'limit'):
+                place.mkdir()
+            where = {'redis': address, 'local': '', 'default': '', 'ray': ''}
+            alone = what in ('local', 'ray')
+            at = where.get(what, str(place))
+            systems.append(System(name, python, at, alone=alone))
+        for kind, label, size, left_out in todo:
             part = [one for one in systems if one.name.split()[-1] not in left_out]
             count = rounds(size, quick)
             print(f'{label}: {count} rounds of {len(part)} systems', file=sys.stderr)
@@ -219,13 +248,15 @@ def measure(quick: bool) -> tuple[dict[str, dict[str, dict[str, float]]], int]:
                     if turn:  # the first round warms up
                         for figure, seconds in figures.items():
                             times[label][one.name][figure].append(seconds)
-        ours = next(one for one in systems if one.name == 'ours file')
-        private = ours.private(1_000_000_000)
+        ours = [one for one in systems if one.name == 'ours file' and not only]
+        for one in ours:
+            private = one.private(1_000_000_000)
     finally:
         for one in systems:
             one.stop()
-        server.terminate()
-        server.wait()
+        if server:
+            server.terminate()
+            server.wait()
         shutil.rmtree(shared, ignore_errors=True)
     medians = {
         case: {
@@ -274,9 +305,12 @@ def machine() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='a quarter of the rounds')
+    parser.add_argument('--only', nargs='+', default=[], help='these cases')
+    parser.add_argument('--systems', nargs='+', default=[], help='these systems')
     parser.add_argument('--write', type=Path, help='put the tables into this file')
     arguments = parser.parse_args()
-    medians, private = measure(arguments.quick)
+    began = time.monotonic()
+    medians, private = measure(arguments.quick, arguments.only, arguments.systems)
     parts = [f'Medians on {machine()}.', '']
     for figure in ('put', 'get', 'get+sum'):
         parts += [table(medians, figure), '']
@@ -284,6 +318,9 @@ def main() -> int:
     parts += [verdicts, '']
     text = '\n'.join(parts)
     print(text)
+    print(f'{(time.monotonic() - began) / 60:.1f} minutes', file=sys.stderr)
+    if arguments.only or arguments.systems:
+        return 0
     folder = ROOT / 'benches' / 'plots'
     plot.draw(medians, SHOWN, objects.SIZES, folder)
     if arguments.write:

@@ -57,6 +57,14 @@ class File(ProxyStoreSystem):
         return FileConnector(place)
 
 
+class Fresh(File):
+    """As at the first use of memory: evicted objects' pages are not kept for the next."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        os.environ['PROXYSTORE_RECYCLED_BYTES'] = '0'
+
+
 class Redis(ProxyStoreSystem):
     def connector(self, place: str) -> Any:
         from proxystore.connectors.redis import RedisConnector
@@ -165,6 +173,7 @@ class Limit(Joblib):
 
 SYSTEMS: dict[str, Any] = {
     'file': File,
+    'fresh': Fresh,
     'redis': Redis,
     'local': Local,
     'default': Default,

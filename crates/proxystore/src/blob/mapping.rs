@@ -4,8 +4,8 @@ use super::{Region, anonymous};
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr::{NonNull, null_mut};
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 
 /// A file's bytes as memory: reading takes them from the page cache, without a copy.
 ///
@@ -55,30 +55,8 @@ impl Mapping {
         }
         let refused = || io::Error::from_raw_os_error(libc::ENOMEM);
         let mapped = anonymous::page_multiple(len).ok_or_else(refused)?;
-        // The kernel aligns only where the mount itself asks for huge pages; a file in huge pages
-        // is mapped by them only at an aligned address.
-        let (address, fixed) = if len >= anonymous::HUGE_PAGE {
-            let address = anonymous::aligned_address(len).ok_or_else(refused)?;
-            (address, libc::MAP_FIXED_NOREPLACE)
-        } else {
-            (null_mut(), 0)
-        };
-        let map_at = |address, fixed| {
-            let fd = file.as_raw_fd();
-            // SAFETY: a new mapping that replaces none: the address is the kernel's choice, or
-            // NOREPLACE is given.
-            unsafe { libc::mmap(address, mapped, protection, flags | fixed, fd, 0) }
-        };
-        let mut start = map_at(address, fixed);
-        if start == libc::MAP_FAILED && fixed != 0 {
-            // Another thread took the address: any other will do.
-            start = map_at(null_mut(), 0);
-        }
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
         Ok(Self {
-            start: NonNull::new(start.cast()).ok_or_else(refused)?,
+            start: anonymous::map_file(file, mapped, protection, flags)?,
             len,
             mapped,
             writable: protection & libc::PROT_WRITE != 0,

@@ -36,6 +36,8 @@ pub(crate) struct Directory {
     pub(super) joining: AtomicU8,
     /// Most bytes of evicted objects that are kept for later ones; see `recycle`.
     recycled_limit: AtomicU64,
+    /// What the next get expects; see `fetch`.
+    pub(super) last_was_mapped: AtomicBool,
     /// Whether any were kept through this value.
     has_recycled: AtomicBool,
 }
@@ -72,6 +74,7 @@ impl Directory {
             joining: AtomicU8::new(0),
             recycled_limit: AtomicU64::new(recycled_limit),
             has_recycled: AtomicBool::new(false),
+            last_was_mapped: AtomicBool::new(false),
         })
     }
 

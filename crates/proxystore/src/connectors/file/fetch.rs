@@ -10,6 +10,7 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
 
 /// What the first read takes, into the stack: a file that fits needs no `fstat`, and its length
 /// chooses the buffer.
@@ -72,18 +73,19 @@ impl Directory {
     }
 
     fn fault(&self, fault: Fault, key: &Key) -> Error {
-        match fault {
-                Fault::Renamed => self.error(io::ErrorKind::NotFound.into(), "reading an object", key),
-                Fault::System(error) => self.error(error, "reading an object", key),
-                Fault::CutShort { had, promised } => Error::new(
-                    ErrorKind::InvalidFrame,
-                    format!(
-                        "the file in {} was cut short by another program while it was read: {had} of {promised} bytes are left",
-                        self.path().display()
-                    ),
-                )
-                .with_key(key),
+        let promised = match fault {
+            Fault::Renamed => {
+                let gone = io::ErrorKind::NotFound.into();
+                return self.error(gone, "reading an object", key);
             }
+            Fault::System(error) => return self.error(error, "reading an object", key),
+            Fault::CutShort { had, promised } => format!("{had} of {promised}"),
+        };
+        let dir = self.path().display();
+        let message = format!(
+            "the file in {dir} was cut short by another program while it was read: {promised} bytes are left"
+        );
+        Error::new(ErrorKind::InvalidFrame, message).with_key(key)
     }
 
     fn load(
@@ -96,8 +98,9 @@ impl Directory {
         // Not zeroed first: that would cost a quarter of a small get.
         let mut first = [MaybeUninit::uninit(); FIRST_READ];
         let mut begin: &[u8] = &[];
-        // Over a network a short read does not say that the file ends there.
-        if self.file_system().is_local() {
+        // Over a network a short read does not say that the file ends there. Where the last object
+        // was mapped, this one is likely to be, too, and reading its front would be in vain.
+        if self.file_system().is_local() && !self.last_was_mapped.load(Ordering::Relaxed) {
             begin = read_once(file, &mut first)?;
             // A pipe that nobody writes to looks empty.
             if (1..FIRST_READ).contains(&begin.len()) {
@@ -119,7 +122,11 @@ impl Directory {
                 return Err(Fault::Renamed);
             }
         }
-        if len >= self.mapped_from(access) {
+        let maps = len >= self.mapped_from(access);
+        if self.last_was_mapped.load(Ordering::Relaxed) != maps {
+            self.last_was_mapped.store(maps, Ordering::Relaxed);
+        }
+        if maps {
             let mapped = match access {
                 Access::View => Mapping::read_only(file.as_fd(), len),
                 _ => Mapping::private(file.as_fd(), len),

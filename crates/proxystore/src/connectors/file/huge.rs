@@ -10,7 +10,7 @@ use crate::blob::anonymous::{self, HUGE_PAGE};
 use crate::blob::gather::{Target, gather};
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -66,16 +66,8 @@ unsafe impl Sync for Window {}
 
 impl Window {
     fn map(file: &OwnedFd, len: usize) -> io::Result<Self> {
-        let refused = || io::Error::from_raw_os_error(libc::ENOMEM);
-        let address = anonymous::aligned_address(len).ok_or_else(refused)?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE;
-        // SAFETY: NOREPLACE: nothing that exists is touched.
-        let start = unsafe { libc::mmap(address, len, protection, flags, file.as_raw_fd(), 0) };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast()).ok_or_else(refused)?;
+        let start = anonymous::map_file(file.as_fd(), len, protection, libc::MAP_SHARED)?;
         Ok(Self { start, len })
     }
 

@@ -65,17 +65,11 @@ impl Segment {
         if unsafe { libc::ftruncate(fd, len) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        let address = anonymous::aligned_address(capacity).ok_or_else(refused)?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE;
-        // SAFETY: NOREPLACE: nothing that exists is touched.
-        let start = unsafe { libc::mmap(address, capacity, protection, flags, fd, 0) };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let start = anonymous::map_file(file.as_fd(), capacity, protection, libc::MAP_SHARED)?;
         Ok(Self {
             file,
-            start: NonNull::new(start.cast()).ok_or_else(refused)?,
+            start,
             capacity,
             len: 0,
             touched: 0,
