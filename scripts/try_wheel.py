@@ -31,7 +31,9 @@ def main() -> int:
         if other.exitcode != 0:
             print(f'the other process ended with {other.exitcode}', file=sys.stderr)
             return 1
-    print(f'proxystore {proxystore.__version__} on Python {sys.version.split()[0]}: works')
+    print(
+        f'proxystore {proxystore.__version__} on Python {sys.version.split()[0]}: works'
+    )
     return 0
 
 
