@@ -233,7 +233,9 @@ def objects(folder: Path) -> list[str]:
     ids=['static', 'static proxy', 'registered', 'lease', 'owner'],
 )
 def test_objects_go_at_exit(store_dir: Path, ending: str) -> None:
-    count = 'print(len([n for n in os.listdir(sys.argv[1]) if n[0] != "."]))'
+    count = (
+        'print(len([n for n in os.listdir(sys.argv[1]) if n != ".proxystore-kept"]))'
+    )
     out = run(f'{PRELUDE}{ending}\n{count}', str(store_dir))
     assert out == '1\n'
     assert objects(store_dir) == []

@@ -1,24 +1,20 @@
-//! Connectors of the core as Python sees them, and user-written ones as a store sees them.
+//! Connectors of the core as Python sees them.
 
-use crate::codec::Encoded;
 use crate::door::{Gil, through};
 use crate::error::to_python;
 use proxystore::blob::Region;
-use proxystore::frame::FrameBuilder;
-use proxystore::{Access, Blob, Capability, Connector, Key, Payload};
+use proxystore::{Access, Capability, Connector, Key, Payload, ProcessBound};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyTypeError;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict};
 use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// A connector of the core. Keys are plain strings here; the public classes around it give them
 /// their types.
-#[pyclass(name = "NativeConnector", module = "proxystore._core", frozen)]
+#[pyclass(name = "NativeConnector", module = "proxystore._core", frozen, weakref)]
 pub(crate) struct PyNativeConnector {
     pub(crate) inner: Arc<dyn Connector>,
 }
@@ -122,6 +118,17 @@ impl PyNativeConnector {
         through(py, Gil::Release, || self.inner.close(clear))
     }
 
+    /// The same place; what is put through it goes when this process ends.
+    fn for_process(&self, py: Python<'_>) -> PyResult<Self> {
+        let bound = ProcessBound::new(Arc::clone(&self.inner));
+        Ok(Self::new(bound.map_err(|error| to_python(py, error))?))
+    }
+
+    /// Removes what this process put through `for_process`.
+    fn evict_bound(&self, py: Python<'_>) -> PyResult<()> {
+        through(py, Gil::Release, || self.inner.evict_bound())
+    }
+
     /// What the connector can do, by name.
     fn capability<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let can: Capability = self.inner.capability();
@@ -129,6 +136,7 @@ impl PyNativeConnector {
         dict.set_item("deferred_set", can.deferred_set)?;
         dict.set_item("batch", can.batch)?;
         dict.set_item("expiry", can.expiry)?;
+        dict.set_item("process_bound", can.process_bound)?;
         dict.set_item("notify", can.notify)?;
         dict.set_item("cross_process", can.cross_process)?;
         dict.set_item("cross_host", can.cross_host)?;
@@ -185,312 +193,5 @@ unsafe impl Region for Bytes {
     }
     fn as_any(&self) -> &dyn Any {
         self
-    }
-}
-
-/// What a store puts its frames into.
-pub(crate) enum Backend {
-    /// A connector of the core, and the class of its keys.
-    Native {
-        connector: Arc<dyn Connector>,
-        key_class: Py<PyType>,
-    },
-    /// An object that follows the `Connector` protocol. It is handed one joined frame.
-    Python { connector: Py<PyAny> },
-}
-
-impl Backend {
-    pub(crate) fn put<'py>(
-        &self,
-        py: Python<'py>,
-        encoded: &Encoded,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        match self {
-            Self::Native {
-                connector,
-                key_class,
-            } => {
-                refuse_arguments(kwargs)?;
-                let key = encoded.with_payload(py, |payload| {
-                    let gil = Gil::hold_if(connector.is_quick(payload.len()));
-                    through(py, gil, || connector.put(payload))
-                })?;
-                typed_key(key_class.bind(py), &key)
-            }
-            Self::Python { connector } => {
-                let frame = joined(py, encoded);
-                connector
-                    .bind(py)
-                    .call_method(intern!(py, "put"), (frame,), kwargs)
-            }
-        }
-    }
-
-    pub(crate) fn put_batch<'py>(
-        &self,
-        py: Python<'py>,
-        encoded: &[Encoded],
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        match self {
-            Self::Native {
-                connector,
-                key_class,
-            } => {
-                refuse_arguments(kwargs)?;
-                let builders: Vec<_> = encoded.iter().map(|one| one.builder(py)).collect();
-                let heads: Vec<_> = builders.iter().map(FrameBuilder::head).collect();
-                let payloads: Vec<_> = builders
-                    .iter()
-                    .zip(&heads)
-                    .map(|(builder, head)| builder.payload(head))
-                    .collect();
-                let keys = through(py, Gil::Release, || connector.put_batch(&payloads))?;
-                keys.iter()
-                    .map(|key| typed_key(key_class.bind(py), key))
-                    .collect()
-            }
-            Self::Python { connector } => {
-                let frames = PyList::new(py, encoded.iter().map(|one| joined(py, one)))?;
-                let keys =
-                    connector
-                        .bind(py)
-                        .call_method(intern!(py, "put_batch"), (frames,), kwargs)?;
-                keys.try_iter()?.collect()
-            }
-        }
-    }
-
-    pub(crate) fn set(
-        &self,
-        py: Python<'_>,
-        key: &Bound<'_, PyAny>,
-        encoded: &Encoded,
-    ) -> PyResult<()> {
-        match self {
-            Self::Native { connector, .. } => {
-                let key = plain_key(key)?;
-                encoded.with_payload(py, |payload| {
-                    let gil = Gil::hold_if(connector.is_quick(payload.len()));
-                    through(py, gil, || connector.set(&key, payload))
-                })
-            }
-            Self::Python { connector } => {
-                let frame = joined(py, encoded);
-                connector
-                    .bind(py)
-                    .call_method1(intern!(py, "set"), (key, frame))
-                    .map(drop)
-            }
-        }
-    }
-
-    pub(crate) fn get(
-        &self,
-        py: Python<'_>,
-        key: &Bound<'_, PyAny>,
-        access: Access,
-    ) -> PyResult<Option<Blob>> {
-        match self {
-            Self::Native { connector, .. } => {
-                let key = plain_key(key)?;
-                let quick = connector.get_quick(&key, access);
-                if let Some(found) = quick.map_err(|error| to_python(py, error))? {
-                    return Ok(found);
-                }
-                through(py, Gil::Release, || connector.get(&key, access))
-            }
-            Self::Python { connector } => {
-                let found = connector
-                    .bind(py)
-                    .call_method1(intern!(py, "get"), (key,))?;
-                if found.is_none() {
-                    Ok(None)
-                } else {
-                    Ok(Some(Blob::new(Bytes::of(&found)?)))
-                }
-            }
-        }
-    }
-
-    pub(crate) fn get_batch(
-        &self,
-        py: Python<'_>,
-        keys: &[Bound<'_, PyAny>],
-        access: Access,
-    ) -> PyResult<Vec<Option<Blob>>> {
-        match self {
-            Self::Native { connector, .. } => {
-                let keys = keys.iter().map(plain_key).collect::<PyResult<Vec<_>>>()?;
-                through(py, Gil::Release, || connector.get_batch(&keys, access))
-            }
-            Self::Python { connector } => {
-                let keys = PyList::new(py, keys)?;
-                let found = connector
-                    .bind(py)
-                    .call_method1(intern!(py, "get_batch"), (keys,))?;
-                let blob = |one: Bound<'_, PyAny>| {
-                    let bytes = (!one.is_none()).then(|| Bytes::of(&one)).transpose()?;
-                    Ok(bytes.map(Blob::new))
-                };
-                found.try_iter()?.map(|one| blob(one?)).collect()
-            }
-        }
-    }
-
-    pub(crate) fn exists(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = key.py();
-        match self {
-            Self::Native { connector, .. } => {
-                let key = plain_key(key)?;
-                let gil = Gil::hold_if(connector.is_quick(0));
-                through(py, gil, || connector.exists(&key))
-            }
-            Self::Python { connector } => connector
-                .bind(py)
-                .call_method1(intern!(py, "exists"), (key,))?
-                .is_truthy(),
-        }
-    }
-
-    /// Waits for an object, until the caller's next look and for no longer than `left` seconds.
-    /// False, at once, where the connector would only ask again and again.
-    ///
-    /// A connector that is told needs few looks, however often the caller would look.
-    pub(crate) fn wait(
-        &self,
-        key: &Bound<'_, PyAny>,
-        interval: f64,
-        left: Option<f64>,
-    ) -> PyResult<bool> {
-        const FEW: f64 = 5.0;
-        let py = key.py();
-        let Self::Native { connector, .. } = self else {
-            return Ok(false);
-        };
-        if !connector.capability().notify {
-            return Ok(false);
-        }
-        let key = plain_key(key)?;
-        let seconds = interval.max(FEW).min(left.unwrap_or(f64::INFINITY));
-        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        let began = Instant::now();
-        loop {
-            let left = timeout.saturating_sub(began.elapsed());
-            let is_there = through(py, Gil::Release, || connector.wait(&key, left))?;
-            py.check_signals()?;
-            if is_there || began.elapsed() >= timeout {
-                return Ok(true);
-            }
-        }
-    }
-
-    pub(crate) fn evict(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = key.py();
-        match self {
-            Self::Native { connector, .. } => {
-                let key = plain_key(key)?;
-                through(py, Gil::Release, || connector.evict(&key))
-            }
-            Self::Python { connector } => connector
-                .bind(py)
-                .call_method1(intern!(py, "evict"), (key,))
-                .map(drop),
-        }
-    }
-
-    pub(crate) fn evict_batch(&self, py: Python<'_>, keys: &[Bound<'_, PyAny>]) -> PyResult<()> {
-        match self {
-            Self::Native { connector, .. } => {
-                let keys = keys.iter().map(plain_key).collect::<PyResult<Vec<_>>>()?;
-                through(py, Gil::Release, || connector.evict_batch(&keys))
-            }
-            Self::Python { .. } => keys.iter().try_for_each(|key| self.evict(key)),
-        }
-    }
-
-    /// What holds a Python reference here, for the garbage collector.
-    pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        match self {
-            Self::Native { key_class, .. } => visit.call(key_class),
-            Self::Python { connector } => visit.call(connector),
-        }
-    }
-}
-
-/// One frame in one `bytes`, for connectors that are written in Python.
-pub(crate) fn joined<'py>(py: Python<'py>, encoded: &Encoded) -> Bound<'py, PyBytes> {
-    encoded.with_payload(py, |payload| {
-        PyBytes::new_with(py, payload.len(), |target| {
-            payload.copy_to(target);
-            Ok(())
-        })
-        .unwrap_or_else(|_| PyBytes::new(py, &payload.to_vec()))
-    })
-}
-
-fn refuse_arguments(kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-    match kwargs.and_then(|kwargs| kwargs.iter().next()) {
-        Some((name, _)) => Err(PyTypeError::new_err(format!(
-            "put() got an unexpected keyword argument {name}: this store's connector takes none"
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// The core's key as an instance of the connector's own class.
-fn typed_key<'py>(class: &Bound<'py, PyType>, key: &Key) -> PyResult<Bound<'py, PyAny>> {
-    named_tuple(class, &PyString::new(class.py(), key.as_str()))
-}
-
-/// A named tuple of one string: `tuple.__new__(class, (name,))`, which is what its own constructor
-/// does, without a Python frame.
-pub(crate) fn named_tuple<'py>(
-    class: &Bound<'py, PyType>,
-    name: &Bound<'py, PyString>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = class.py();
-    if !class.is_subclass_of::<PyTuple>()? {
-        return Err(PyTypeError::new_err(
-            "the class of a key must be a subclass of tuple",
-        ));
-    }
-    let arguments = PyTuple::new(py, [PyTuple::new(py, [name])?])?;
-    // SAFETY: `tuple.__new__` is given a subclass of tuple and, as its arguments, a tuple that
-    // holds one iterable.
-    unsafe {
-        let new = (*std::ptr::addr_of!(pyo3::ffi::PyTuple_Type)).tp_new;
-        let made = new.map_or(std::ptr::null_mut(), |new| {
-            new(
-                class.as_type_ptr(),
-                arguments.as_ptr(),
-                std::ptr::null_mut(),
-            )
-        });
-        Bound::from_owned_ptr_or_err(py, made)
-    }
-}
-
-/// The name in a key of one of our connectors: its first field.
-fn plain_key(key: &Bound<'_, PyAny>) -> PyResult<Key> {
-    let py = key.py();
-    let name = key
-        .cast::<PyTuple>()
-        .ok()
-        .and_then(|fields| fields.get_item(0).ok());
-    match name.as_ref().and_then(|name| name.cast::<PyString>().ok()) {
-        Some(name) => Key::new(name.to_str()?).map_err(|error| to_python(py, error)),
-        None => Err(to_python(
-            py,
-            proxystore::Error::new(
-                proxystore::ErrorKind::InvalidKey,
-                format!(
-                    "{} is no key of this store: keys are what put() returned, tuples of one string",
-                    key.repr()
-                        .map_or_else(|_| "this object".to_owned(), |text| text.to_string())
-                ),
-            ),
-        )),
     }
 }

@@ -328,7 +328,7 @@ pub(crate) fn store_factory<'py>(
     let key = match key.cast::<PyString>() {
         Ok(name) => {
             let class = key_class(&recipe.get_item(1)?)?;
-            crate::connector::named_tuple(&class, name)?
+            crate::backend::named_tuple(&class, name)?
         }
         Err(_) => key,
     };

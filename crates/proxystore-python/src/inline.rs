@@ -1,7 +1,7 @@
 //! Small objects that travel inside an event of a stream instead of through a connector.
 
+use crate::backend::joined;
 use crate::codec;
-use crate::connector::joined;
 use crate::store::{PyStore, failed_deserializer};
 use proxystore::Blob;
 use proxystore::stream::Inlining;
@@ -36,8 +36,8 @@ pub(crate) fn put_or_frame<'py>(
     }
     let keys = match large.as_slice() {
         [] => Vec::new(),
-        [one] => vec![opened.backend.put(py, one, None)?],
-        several => opened.backend.put_batch(py, several, None)?,
+        [one] => vec![opened.backend.put(py, one, None, None)?],
+        several => opened.backend.put_batch(py, several, None, None)?,
     };
     for (place, key) in places.into_iter().zip(keys) {
         results[place] = key;

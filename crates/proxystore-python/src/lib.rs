@@ -4,6 +4,7 @@
 //! rooms whose logic is CPython's own: `proxy` (the lazy transparent stand-in) and `codec`
 //! (objects to frames and back).
 
+mod backend;
 mod cache;
 mod codec;
 mod connector;

@@ -212,7 +212,10 @@ fn cut<'a>(payload: &Payload<'a>, len: usize) -> Payload<'a> {
     if payload.is_framed() {
         short = short.framed();
     }
-    short
+    match payload.lease() {
+        Some(lease) => short.with_lease(lease),
+        None => short,
+    }
 }
 
 fn cut_blob(blob: &mut Option<Blob>, len: usize) {
@@ -288,6 +291,26 @@ impl<C: Connector> Connector for FaultConnector<C> {
 
     fn evict_batch(&self, keys: &[Key]) -> Result<()> {
         self.plain(Call::EvictBatch, || self.inner.evict_batch(keys))
+    }
+
+    fn wait(&self, key: &Key, timeout: Duration) -> Result<bool> {
+        self.inner.wait(key, timeout)
+    }
+
+    fn touch(&self, keys: &[Key], lease: Duration) -> Result<Vec<bool>> {
+        self.inner.touch(keys, lease)
+    }
+
+    fn bind_to_process(&self, keys: &[Key]) -> Result<()> {
+        self.inner.bind_to_process(keys)
+    }
+
+    fn evict_bound(&self) -> Result<()> {
+        self.inner.evict_bound()
+    }
+
+    fn sweep(&self) -> Result<()> {
+        self.inner.sweep()
     }
 
     fn close(&self, clear: bool) -> Result<()> {

@@ -9,8 +9,11 @@ pub struct Capability {
     pub deferred_set: bool,
     /// A batch costs fewer round trips than its objects one by one.
     pub batch: bool,
-    /// The backend itself drops objects after a given time.
+    /// The place itself drops objects after a given time: [leases](crate::Payload::with_lease) and
+    /// [`touch`](crate::Connector::touch) work.
     pub expiry: bool,
+    /// Objects can be [bound](crate::Connector::bind_to_process) to the process that puts them.
+    pub process_bound: bool,
     /// A waiting reader is told when an object is set.
     pub notify: bool,
     /// Objects outlive the process that put them.

@@ -152,6 +152,48 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
             .fold(Ok(()), Result::and)
     }
 
+    /// Lets objects live for so long from now, whether they had a
+    /// [lease](Payload::with_lease) before or not; says of each whether it is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) without
+    /// [`Capability::expiry`], and if the place cannot be reached or written.
+    fn touch(&self, keys: &[Key], lease: Duration) -> Result<Vec<bool>> {
+        let _ = (keys, lease);
+        Err(unsupported(self.kind(), "this connector keeps no leases"))
+    }
+
+    /// Notes that the objects under these keys, which this process is about to put, go when it
+    /// ends, however it ends: then the next [`sweep`](Connector::sweep) removes them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) without
+    /// [`Capability::process_bound`], and if the place cannot be reached or written.
+    fn bind_to_process(&self, keys: &[Key]) -> Result<()> {
+        let _ = keys;
+        Err(unsupported(
+            self.kind(),
+            "this connector binds no objects to a process",
+        ))
+    }
+
+    /// Removes what this process [bound](Connector::bind_to_process) to itself, as its end would.
+    ///
+    /// # Errors
+    /// If the place cannot be reached or written.
+    fn evict_bound(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes objects whose lease has ended, and those bound to processes that have ended, where
+    /// the place does not do so by itself. Opening a connector does the same.
+    ///
+    /// # Errors
+    /// If the place cannot be reached or written.
+    fn sweep(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The keys of all objects here, in no order, for a person who looks. What is put or evicted
     /// meanwhile may be in it or not.
     ///
@@ -159,11 +201,10 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the connector cannot tell, and
     /// if the place cannot be reached.
     fn keys(&self) -> Result<Vec<Key>> {
-        Err(crate::Error::new(
-            crate::ErrorKind::Unsupported,
+        Err(unsupported(
+            self.kind(),
             "this connector cannot list its objects",
-        )
-        .with_connector(self.kind()))
+        ))
     }
 
     /// Lets go of what is open. With `clear`, removes every object of ours first.
@@ -178,6 +219,11 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
         let _ = len;
         false
     }
+}
+
+/// The error of what a connector cannot do.
+fn unsupported(kind: &'static str, what: &'static str) -> crate::Error {
+    crate::Error::new(crate::ErrorKind::Unsupported, what).with_connector(kind)
 }
 
 /// Shortest and longest time between two questions whether an object is there.

@@ -53,8 +53,14 @@ impl Store {
     /// # Errors
     /// As [`put`](Store::put).
     pub fn put_within<T: Encode + ?Sized>(&self, lifetime: &Lifetime, value: &T) -> Result<Key> {
-        let key = self.put(value)?;
-        lifetime.add(self, key.clone())?;
+        let key = match lifetime
+            .left()
+            .filter(|_| self.connector().capability().expiry)
+        {
+            Some(lease) => self.put_leased(value, lease)?,
+            None => self.put(value)?,
+        };
+        lifetime.add_known(self, key.clone())?;
         Ok(key)
     }
 
@@ -76,8 +82,9 @@ impl Lifetime {
         }
     }
 
-    /// A lifetime that also ends by itself after a time, in a thread of its own. The process must
-    /// live until then.
+    /// A lifetime that also ends by itself after a time, in a thread of its own. Where the
+    /// connector keeps leases ([`Capability::expiry`](crate::Capability::expiry)), the objects go
+    /// then even if the process has ended before.
     #[must_use]
     pub fn lease(time: Duration) -> Self {
         let lease = Self::new();
@@ -98,6 +105,15 @@ impl Lifetime {
             Some(deadline) if !state.ended => {
                 state.deadline = Some(deadline + time);
                 self.shared.changed.notify_all();
+                let left = (deadline + time).saturating_duration_since(Instant::now());
+                let objects = state.objects.clone();
+                drop(state);
+                for (store, keys) in objects {
+                    if store.connector().capability().expiry {
+                        // What is not reached goes when its present lease ends.
+                        let _ = store.connector().touch(&keys, left);
+                    }
+                }
                 true
             }
             _ => false,
@@ -110,6 +126,21 @@ impl Lifetime {
     /// # Errors
     /// What evicting may give.
     pub fn add(&self, store: &Store, key: Key) -> Result<()> {
+        if let Some(left) = self.left()
+            && store.connector().capability().expiry
+        {
+            store.connector().touch(std::slice::from_ref(&key), left)?;
+        }
+        self.add_known(store, key)
+    }
+
+    /// What is left of a lease.
+    fn left(&self) -> Option<Duration> {
+        let deadline = self.shared.lock().deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn add_known(&self, store: &Store, key: Key) -> Result<()> {
         let mut state = self.shared.lock();
         if state.is_over() {
             drop(state);

@@ -4,6 +4,7 @@ use crate::blob::{Region, gather};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Pieces of memory, in order, that together are one object. They are borrowed from whoever made
 /// the object: a connector writes them out one by one (`writev`) and joins them only when its
@@ -23,6 +24,7 @@ pub struct Payload<'a> {
     len: usize,
     framed: bool,
     owner: Option<Arc<dyn Region>>,
+    lease: Option<Duration>,
 }
 
 impl<'a> Payload<'a> {
@@ -34,6 +36,7 @@ impl<'a> Payload<'a> {
             len: 0,
             framed: false,
             owner: None,
+            lease: None,
         };
         for piece in pieces {
             payload.push(piece);
@@ -126,6 +129,24 @@ impl<'a> Payload<'a> {
         self.owner.as_ref()
     }
 
+    /// Lets the object live for so long after its put, unless
+    /// [`touch`](crate::Connector::touch) lets it live longer: then nobody can read it any more,
+    /// and the place removes it by itself. So it goes even if everybody who knew of it is dead.
+    ///
+    /// It is of use only where [`Capability::expiry`](crate::Capability::expiry) holds; other
+    /// connectors pay no attention to it.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    /// What [`with_lease`](Self::with_lease) said.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        self.lease
+    }
+
     /// The pieces, none of them empty.
     #[must_use]
     pub fn pieces(&self) -> &[&'a [u8]] {
@@ -167,6 +188,7 @@ impl fmt::Debug for Payload<'_> {
             .field("pieces", &self.pieces.len())
             .field("framed", &self.framed)
             .field("owned", &self.owner.is_some())
+            .field("lease", &self.lease)
             .finish()
     }
 }

@@ -232,6 +232,17 @@ impl Store {
         })
     }
 
+    /// Puts a value that its connector drops after a time.
+    pub(crate) fn put_leased<T: Encode + ?Sized>(
+        &self,
+        value: &T,
+        lease: std::time::Duration,
+    ) -> Result<Key> {
+        self.with_payload(value, |payload| {
+            self.inner.connector.put(&payload.clone().with_lease(lease))
+        })
+    }
+
     fn with_payload<T: Encode + ?Sized, R>(
         &self,
         value: &T,

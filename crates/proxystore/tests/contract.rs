@@ -48,7 +48,7 @@ fn memory() {
 fn file_on_disk() {
     let scratch = Scratch::new(env!("CARGO_TARGET_TMPDIR"), "contract-file");
     hold(
-        |can| can.deferred_set && can.cross_process,
+        |can| can.deferred_set && can.cross_process && can.expiry && can.process_bound,
         || Arc::new(FileConnector::open(FileConfig::new(&scratch.0)).expect("open")),
     );
 }
@@ -93,7 +93,14 @@ fn shared_memory_that_spills() {
 
 fn redis(config: &RedisConfig) -> Report {
     hold(
-        |can| can.deferred_set && can.batch && can.cross_process && can.cross_host,
+        |can| {
+            can.deferred_set
+                && can.batch
+                && can.cross_process
+                && can.cross_host
+                && can.expiry
+                && can.notify
+        },
         || Arc::new(RedisConnector::connect(config.clone()).expect("connect")),
     )
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Generic
+from typing import Literal
 from typing import TypeVar
 from typing import cast
 
@@ -68,8 +69,15 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         register: Whether the store is registered by its name at once.
         cache_bytes: Most bytes that the cache keeps; a quarter of the
             machine's memory if not given.
+        lifetime: `'process'` for objects that go when the process that put
+            them ends, however it ends: removed by the store that is opened
+            next in that place (files, shared memory), or after a minute by
+            the server (Redis). `close()` removes them, too. It holds for what
+            this store puts, not for stores that its proxies open elsewhere.
 
     Raises:
+        ConnectorUnsupportedError: If `lifetime` is given and the connector
+            cannot keep to it.
         StoreExistsError: If `register` and the name is taken.
         ValueError: If `cache_size` is negative.
 
@@ -93,6 +101,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         populate_target: bool = True,
         register: bool = False,
         cache_bytes: int | None = None,
+        lifetime: Literal['process'] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(name, str):
@@ -110,6 +119,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             connector = cast(ConnectorT, SharedMemoryConnector())
         check_connector(connector)
         self._metrics: StoreMetrics | None = None
+        self._bound: _core.NativeConnector | None = None
         if metrics:
             from proxystore.store.metrics import StoreMetrics
 
@@ -117,6 +127,10 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         self._register = register
         self._cache_bytes = cache_bytes
         native = native_of(connector)
+        if lifetime is not None:
+            from proxystore.store._process import bind
+
+            native = self._bound = bind(connector, native, lifetime)
         self._open(
             name,
             connector,
@@ -239,6 +253,8 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         """
         if _core._registry.get(self.name) is self:
             del _core._registry[self.name]
+        if self._bound is not None:
+            self._bound.evict_bound()
         self.connector.close(*args, **kwargs)
 
     def set(

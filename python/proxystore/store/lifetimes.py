@@ -124,6 +124,11 @@ class _Members:
                 'can be added to it.'
             )
 
+    def stores(self) -> list[tuple[Store[Any], list[ConnectorKeyT]]]:
+        """Return the keys of each store."""
+        with self._lock:
+            return [(store, list(keys)) for store, keys in self._stores.values()]
+
     def end(self) -> list[Store[Any]] | None:
         """Evict everything; None if that was done before."""
         with self._lock:
@@ -225,7 +230,9 @@ class LeaseLifetime(ContextLifetime):
     """Lasts for a time, which may be extended.
 
     A thread of this process evicts the objects at the end, so the program
-    stays until its leases have ended; `close` ends one sooner.
+    stays until its leases have ended; `close` ends one sooner. Where the
+    connector keeps leases itself (Redis, files, shared memory), the objects
+    go at the end even if the process was killed before.
 
     Args:
         store: Store of the objects that are added without one.
@@ -270,6 +277,47 @@ class LeaseLifetime(ContextLifetime):
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
         self.close()
 
+    def _left(self) -> float:
+        return self._ends_at - time.monotonic()
+
+    def _lease_left(self) -> float | None:
+        """Return what an object put now gets, from a connector with leases."""
+        if type(self).add_key is not LeaseLifetime.add_key:
+            return None  # a subclass that wants to see every key
+        self._members.refuse_if_done()
+        return self._left()
+
+    def _add_leased(self, key: ConnectorKeyT, store: Store[Any]) -> None:
+        self._members.add(store, (key,))
+
+    def add_key(self, *keys: ConnectorKeyT, store: Store[Any] | None = None) -> None:
+        """Add objects by their keys.
+
+        Args:
+            keys: The keys.
+            store: The store that they are in; the lifetime's own if not
+                given.
+
+        Raises:
+            RuntimeError: If the lifetime has ended.
+        """
+        super().add_key(*keys, store=store)
+        (self.store if store is None else store)._touch(list(keys), self._left())
+
+    def add_proxy(self, *proxies: Proxy[Any]) -> None:
+        """Add the objects of proxies, which may be of several stores.
+
+        Args:
+            proxies: Proxies that a store made. They are not resolved.
+
+        Raises:
+            ProxyStoreFactoryError: If no store made one of them.
+            RuntimeError: If the lifetime has ended.
+        """
+        self._members.refuse_if_done()
+        for store, key in _with_stores(proxies):
+            self.add_key(key, store=store)
+
     def extend(self, expiry: datetime | timedelta | float) -> None:
         """Let the lease end later.
 
@@ -287,6 +335,9 @@ class LeaseLifetime(ContextLifetime):
             else:
                 self._ends_at += _seconds_from_now(expiry)
             self._changed.notify_all()
+            left = self._left()
+        for store, keys in self._members.stores():
+            store._touch(keys, left)
 
     def close(self, *, close_stores: bool = False) -> None:
         """End the lease now: evict its objects. Again, it does no harm.

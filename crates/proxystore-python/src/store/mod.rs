@@ -7,8 +7,9 @@ mod fetch;
 mod opened;
 mod put;
 
+use crate::backend::Backend;
 use crate::cache::PyLruCache;
-use crate::connector::{Backend, PyNativeConnector};
+use crate::connector::PyNativeConnector;
 use crate::factory::PyStoreFactory;
 use crate::metrics::{self, Recorder, Span};
 use crate::proxy;
@@ -16,7 +17,7 @@ use fetch::access_of;
 pub(crate) use fetch::failed_deserializer;
 use opened::Opened;
 use proxystore::single_flight::SingleFlight;
-use put::{attach, cached_hash, non_proxiable};
+use put::{attach, cached_hash, lease, lease_of, non_proxiable};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -246,14 +247,16 @@ impl PyStore {
             .map(|obj| Self::encode(opened, &obj?, serializer, snapshot))
             .collect::<PyResult<Vec<_>>>()?;
         metrics::part(&mut span, "serialize");
-        let keys = opened.backend.put_batch(py, &encoded, kwargs)?;
+        let lease = lease_of(opened, lifetime)?;
+        let keys = opened.backend.put_batch(py, &encoded, kwargs, lease)?;
         if let Some(mut span) = span {
             span.part("connector");
             span.size(encoded.iter().map(|one| one.total_len(py)).sum());
             span.end(PyTuple::new(py, &keys)?.as_any())?;
         }
         if let Some(lifetime) = lifetime {
-            keys.iter().try_for_each(|key| attach(lifetime, key, slf))?;
+            keys.iter()
+                .try_for_each(|key| attach(lifetime, key, slf, lease))?;
         }
         Ok(keys)
     }
@@ -338,6 +341,10 @@ impl PyStore {
 
     fn _wait(&self, key: &Bound<'_, PyAny>, interval: f64, left: Option<f64>) -> PyResult<bool> {
         self.opened()?.backend.wait(key, interval, left)
+    }
+
+    fn _touch(&self, py: Python<'_>, keys: Vec<Bound<'_, PyAny>>, seconds: f64) -> PyResult<()> {
+        self.opened()?.backend.touch(py, &keys, lease(seconds))
     }
 
     fn _evict_batch(&self, py: Python<'_>, keys: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
@@ -454,7 +461,7 @@ impl PyStore {
             ));
         }
         if let Some(lifetime) = lifetime {
-            attach(lifetime, key, slf)?;
+            attach(lifetime, key, slf, None)?;
         }
         Self::_proxy_of(slf, key, evict, deserializer, None)
     }

@@ -1,7 +1,7 @@
 //! What an open store has.
 
+use crate::backend::Backend;
 use crate::cache::PyLruCache;
-use crate::connector::Backend;
 use crate::metrics::Recorder;
 use proxystore::single_flight::SingleFlight;
 use pyo3::prelude::*;

@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use std::time::Duration;
 
 /// Hashes of longer text and bytes are not cached in a proxy: computing one reads every byte.
 const LONGEST_HASHED: usize = 64 << 10;
@@ -45,26 +46,53 @@ impl PyStore {
         let mut span = slf.get().measure("store.put");
         let encoded = Self::encode(opened, obj, serializer, snapshot)?;
         metrics::part(&mut span, "serialize");
-        let key = opened.backend.put(py, &encoded, kwargs)?;
+        let lease = lease_of(opened, lifetime)?;
+        let key = opened.backend.put(py, &encoded, kwargs, lease)?;
         if let Some(mut span) = span {
             span.part("connector");
             span.size(encoded.total_len(py));
             span.end(&key)?;
         }
         if let Some(lifetime) = lifetime {
-            attach(lifetime, &key, slf)?;
+            attach(lifetime, &key, slf, lease)?;
         }
         Ok(key)
     }
 }
 
-/// Hands a key over to a lifetime.
+/// What is left of a lease, where the place itself will see to it.
+pub(super) fn lease_of(
+    opened: &Opened,
+    lifetime: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Duration>> {
+    let Some(lifetime) = lifetime.filter(|_| opened.backend.keeps_leases()) else {
+        return Ok(None);
+    };
+    match lifetime.getattr_opt(intern!(lifetime.py(), "_lease_left"))? {
+        Some(left) => Ok(left.call0()?.extract::<Option<f64>>()?.map(lease)),
+        None => Ok(None),
+    }
+}
+
+/// Seconds as a lease; the shortest if they are over.
+pub(super) fn lease(seconds: f64) -> Duration {
+    let seconds = seconds.max(0.001);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// Hands a key over to a lifetime. One whose lease the object has already only notes it.
 pub(super) fn attach(
     lifetime: &Bound<'_, PyAny>,
     key: &Bound<'_, PyAny>,
     store: &Bound<'_, PyStore>,
+    lease: Option<Duration>,
 ) -> PyResult<()> {
     let py = key.py();
+    if lease.is_some() {
+        return lifetime
+            .call_method1(intern!(py, "_add_leased"), (key, store))
+            .map(drop);
+    }
     let kwargs = PyDict::new(py);
     kwargs.set_item(intern!(py, "store"), store)?;
     lifetime

@@ -39,7 +39,7 @@ fn capability(names: impl Iterator<Item = String>) -> Result<Capability, String>
             "cross_process" => can.cross_process = true,
             "cross_host" => can.cross_host = true,
             // Of no matter at the other end of a pipe.
-            "expiry" | "notify" | "keeps_owners" => {}
+            "expiry" | "process_bound" | "notify" | "keeps_owners" => {}
             other => return Err(format!("no capability is called {other:?}")),
         }
     }

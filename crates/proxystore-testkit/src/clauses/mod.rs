@@ -5,6 +5,7 @@ mod batch;
 mod concurrency;
 mod deferred;
 mod isolation;
+mod leases;
 mod lifecycle;
 mod sizes;
 
@@ -22,6 +23,7 @@ pub(crate) fn all() -> impl Iterator<Item = (Trial, Applies)> {
         .chain(isolation::TRIALS)
         .chain(batch::TRIALS)
         .chain(deferred::TRIALS)
+        .chain(leases::TRIALS)
         .chain(concurrency::TRIALS)
         .chain(lifecycle::TRIALS)
         .copied()

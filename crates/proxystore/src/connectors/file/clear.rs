@@ -1,13 +1,15 @@
 //! Removing what is ours from a directory, and nothing else.
 
 use super::directory::{Directory, RESERVED_PREFIX, failure};
+use super::lease::{KEPT_DIRECTORY, is_alive, key_of_leased};
 use super::older::is_older;
 use super::system;
 use crate::frame::MAGIC;
 use crate::{Key, Result};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
 
 impl Directory {
@@ -36,12 +38,16 @@ impl Directory {
         let found = || {
             let mut keys = Vec::new();
             for entry in entries(fd)? {
-                let key = entry.to_str().ok().and_then(|name| Key::new(name).ok());
+                let text = entry.to_str().unwrap_or_default();
+                let leased = key_of_leased(text);
+                let key = Key::new(leased.unwrap_or(text)).ok();
                 let Some(key) = key.filter(|key| !key.as_str().starts_with(RESERVED_PREFIX)) else {
                     continue;
                 };
                 let found = system::absent_is(system::stat_at(fd, &entry).map(Some), None)?;
-                if found.is_some_and(|found| is_ours(fd, &entry, &found)) {
+                if found.is_some_and(|found| {
+                    is_ours(fd, &entry, &found) && (leased.is_none() || is_alive(&found))
+                }) {
                     keys.push(key);
                 }
             }
@@ -73,6 +79,11 @@ impl Directory {
     }
 
     fn remove_if_empty(&self) -> Result<()> {
+        // The ledgers of processes that have noted objects here: they begin new ones.
+        let _ = std::fs::remove_dir_all(
+            self.path()
+                .join(OsStr::from_bytes(KEPT_DIRECTORY.to_bytes())),
+        );
         match system::remove_directory(self.path()) {
             Ok(()) => Ok(()),
             Err(error) => match error.raw_os_error() {
@@ -115,6 +126,7 @@ fn is_ours(directory: RawFd, name: &CStr, found: &libc::stat) -> bool {
     };
     let temporary = text.strip_prefix(RESERVED_PREFIX);
     Key::is_fresh_form(text)
+        || key_of_leased(text).is_some()
         || temporary.is_some_and(Key::is_fresh_form)
         || is_older(directory, text, found)
         || holds_frame(directory, name)

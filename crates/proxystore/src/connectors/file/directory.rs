@@ -140,6 +140,7 @@ impl Directory {
         let name = self.name(key)?;
         let found = self.look(|| system::access_at(self.fd(), name.as_c_str()));
         system::absent_is(found.map(|()| true), false)
+            .and_then(|found| Ok(found || self.stat_leased(key)?.is_some()))
             .map_err(|error| self.error(error, "looking for an object", key))
     }
 
@@ -147,7 +148,13 @@ impl Directory {
     pub(crate) fn len_of(&self, key: &Key) -> Result<Option<u64>> {
         let name = self.name(key)?;
         let found = self.look(|| system::stat_at(self.fd(), name.as_c_str()));
-        system::absent_is(found.map(|found| Some(found.st_size as u64)), None)
+        let found = system::absent_is(found.map(Some), None);
+        found
+            .and_then(|found| match found {
+                Some(found) => Ok(Some(found)),
+                None => self.stat_leased(key),
+            })
+            .map(|found| found.map(|found| found.st_size as u64))
             .map_err(|error| self.error(error, "looking for an object", key))
     }
 
@@ -158,6 +165,10 @@ impl Directory {
         let removed = self.look(|| self.remove_file(name.as_c_str()));
         older::remove_marker(self.fd(), key);
         system::absent_is(removed.map(Some), None)
+            .and_then(|removed| match removed {
+                Some(grown) => Ok(Some(grown)),
+                None => Ok(self.remove_leased(key)?.then_some(0)),
+            })
             .map_err(|error| self.error(error, "evicting an object", key))
     }
 

@@ -2,8 +2,9 @@
 
 use super::directory::Directory;
 use super::file_system::FileSystem;
+use super::lease::is_alive;
 use super::recycle::RECYCLED_FROM;
-use super::system;
+use super::system::{self, Name};
 use crate::blob::{Buffer, Mapping};
 use crate::{Access, Blob, Error, ErrorKind, Key, Result};
 use std::ffi::CStr;
@@ -52,9 +53,13 @@ impl Directory {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK;
         let open = || system::open_at(self.fd(), name.as_c_str(), flags, 0);
         for _ in 0..OPENINGS {
-            let file = match self.look(open) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(None)),
+            let opened = match self.look(open) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_leased(key),
+                opened => opened.map(|file| Some((file, None))),
+            };
+            let (file, leased) = match opened {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(Some(None)),
                 // Evicted, and looked at by who wants its pages: it has another name by now.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     std::thread::yield_now();
@@ -62,6 +67,7 @@ impl Directory {
                 }
                 Err(error) => return Err(self.error(error, "opening an object", key)),
             };
+            let name = leased.as_ref().unwrap_or(&name);
             match self.load(&file, name.as_c_str(), most, access) {
                 Ok(loaded) => return Ok(loaded.map(Some)),
                 Err(Fault::Renamed) => {}
@@ -70,6 +76,19 @@ impl Directory {
         }
         let error = io::Error::from_raw_os_error(libc::EBUSY);
         Err(self.error(error, "opening an object", key))
+    }
+
+    /// The file of an object with a lease that has not ended, and its name.
+    fn open_leased(&self, key: &Key) -> io::Result<Option<(OwnedFd, Option<Name>)>> {
+        let Some(name) = self.leased(key) else {
+            return Ok(None);
+        };
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK;
+        let opened = system::open_at(self.fd(), name.as_c_str(), flags, 0);
+        let Some(file) = system::absent_is(opened.map(Some), None)? else {
+            return Ok(None);
+        };
+        Ok(is_alive(&system::stat(file.as_raw_fd())?).then_some((file, Some(name))))
     }
 
     fn fault(&self, fault: Fault, key: &Key) -> Error {

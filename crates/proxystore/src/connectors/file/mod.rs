@@ -11,6 +11,8 @@ mod directory;
 mod fetch;
 mod file_system;
 mod huge;
+mod lease;
+mod ledger;
 mod older;
 mod publish;
 pub(crate) mod recycle;
@@ -97,8 +99,11 @@ impl FileConnector {
             )
             .with_connector(KIND));
         }
+        let directory = Directory::create(&config.dir, KIND)?;
+        // What cannot be removed stays for the next opener: no reason to keep this one from its work.
+        let _ = directory.sweep();
         Ok(Self {
-            directory: Directory::create(&config.dir, KIND)?,
+            directory,
             clear_on_close: config.clear_on_close,
             closed: AtomicBool::new(false),
         })
@@ -151,6 +156,8 @@ impl Connector for FileConnector {
     fn capability(&self) -> Capability {
         Capability {
             deferred_set: true,
+            expiry: true,
+            process_bound: true,
             notify: self.file_system().is_local(),
             cross_process: true,
             cross_host: !self.file_system().is_local(),
@@ -205,6 +212,25 @@ impl Connector for FileConnector {
             result = result.and(self.evict(key));
         }
         result
+    }
+
+    fn touch(&self, keys: &[Key], lease: Duration) -> Result<Vec<bool>> {
+        keys.iter()
+            .map(|key| self.directory.touch(key, lease))
+            .collect()
+    }
+
+    fn bind_to_process(&self, keys: &[Key]) -> Result<()> {
+        self.check_open()?;
+        self.directory.bind_to_process(keys)
+    }
+
+    fn evict_bound(&self) -> Result<()> {
+        self.directory.evict_bound()
+    }
+
+    fn sweep(&self) -> Result<()> {
+        self.directory.sweep()
     }
 
     fn keys(&self) -> Result<Vec<Key>> {

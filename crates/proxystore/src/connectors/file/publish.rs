@@ -3,6 +3,7 @@
 use super::directory::{Directory, RESERVED_PREFIX};
 use super::file_system::FileSystem;
 use super::huge;
+use super::lease;
 use super::recycle::{self, Claim};
 use super::system::{self, Name, Vectors};
 use crate::{Key, Payload, Result};
@@ -28,6 +29,9 @@ impl Directory {
     /// Stores an object under a name that is new and that nobody knows yet; gives by how many
     /// bytes what is kept of evicted objects has grown.
     pub(crate) fn publish_fresh(&self, key: &Key, payload: &Payload<'_>) -> Result<i64> {
+        if payload.lease().is_some() {
+            return self.publish_leased(key, payload);
+        }
         let name = self.name(key)?;
         let publish = || {
             if payload.is_framed() && payload.len() < UNNAMED_FROM {
@@ -43,9 +47,29 @@ impl Directory {
     /// Stores an object under a name that others may know, replacing what is there; gives what
     /// [`publish_fresh`](Self::publish_fresh) gives.
     pub(crate) fn publish_over(&self, key: &Key, payload: &Payload<'_>) -> Result<i64> {
+        if payload.lease().is_some() {
+            let grown = self.publish_leased(key, payload)?;
+            // The ordinary file, if there is one, hides the other until it goes.
+            let name = self.name(key)?;
+            return system::absent_is(system::unlink_at(self.fd(), name.as_c_str()), ())
+                .map(|()| grown)
+                .map_err(|error| self.error(error, "replacing an object", key));
+        }
         let name = self.name(key)?;
-        self.publish(|| self.write_then_name(&name, payload, true))
-            .map_err(|error| self.error(error, "storing an object", key))
+        self.publish(|| {
+            let grown = self.write_then_name(&name, payload, true)?;
+            self.remove_leased(key).map(|_| grown)
+        })
+        .map_err(|error| self.error(error, "storing an object", key))
+    }
+
+    fn publish_leased(&self, key: &Key, payload: &Payload<'_>) -> Result<i64> {
+        let name = self.leased_name(key)?;
+        self.publish(|| {
+            let grown = self.write_then_name(&name, payload, true)?;
+            self.make_kept_directory().map(|()| grown)
+        })
+        .map_err(|error| self.error(error, "storing an object", key))
     }
 
     fn publish(&self, write: impl Fn() -> io::Result<i64>) -> io::Result<i64> {
@@ -110,6 +134,7 @@ impl Directory {
             ..
         } = claim;
         self.fill(&file, payload, existing)
+            .and_then(|()| date(&file, payload))
             .and_then(|()| system::rename_at(self.fd(), &claimed, name))
             .inspect_err(|_| {
                 let _ = system::unlink_at(self.fd(), &claimed);
@@ -122,6 +147,7 @@ impl Directory {
             match self.create_unnamed()? {
                 Some(file) => {
                     self.fill(&file, payload, 0)?;
+                    date(&file, payload)?;
                     if self.link_or_replace(&file, name, replace)? {
                         return system::close(file);
                     }
@@ -132,6 +158,7 @@ impl Directory {
         let temporary = temporary_name();
         let file = self.create_named(&temporary)?;
         let written = Vectors::new(payload.pieces()).write_to(&file);
+        let written = written.and_then(|()| date(&file, payload));
         self.finish(file, &temporary, written)?;
         self.rename(&temporary, name)
     }
@@ -233,6 +260,14 @@ impl Directory {
                 Ok(false)
             }
         }
+    }
+}
+
+/// Writes the end of a lease, before the file has its name.
+fn date(file: &OwnedFd, payload: &Payload<'_>) -> io::Result<()> {
+    match payload.lease() {
+        Some(lease) => lease::set_end(file.as_raw_fd(), lease),
+        None => Ok(()),
     }
 }
 

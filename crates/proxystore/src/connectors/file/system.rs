@@ -40,6 +40,28 @@ pub(crate) fn c_path(path: &Path) -> io::Result<CString> {
         .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
+/// Locks a file for this process alone, until it closes any descriptor of it or ends; false if
+/// another process holds it.
+pub(crate) fn claim(file: RawFd) -> io::Result<bool> {
+    record_lock(file, libc::F_WRLCK)
+}
+
+/// A record lock on a whole file; false if another process's stands in its way.
+pub(crate) fn record_lock(file: RawFd, kind: libc::c_int) -> io::Result<bool> {
+    // SAFETY: all fields of `flock` are numbers; zero means the whole file.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: `lock` is a whole `flock`.
+    match retry(|| unsafe { libc::fcntl(file, libc::F_SETLK, &raw const lock) }) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Calls again as long as a signal interrupts; turns -1 into the error.
 pub(crate) fn retry(mut call: impl FnMut() -> libc::c_int) -> io::Result<libc::c_int> {
     loop {

@@ -46,7 +46,7 @@ impl Keyspace {
         let mut small_len = 0;
         let pairs = || names.iter().zip(payloads);
         for (index, (name, payload)) in pairs().enumerate() {
-            if !needs_chunks(payload) {
+            if !needs_chunks(payload) && payload.lease().is_none() {
                 small.push((name, payload));
                 small_len += payload.len();
             }
@@ -72,6 +72,8 @@ impl Keyspace {
         for _ in 0..unanswered {
             connection.ok()?;
         }
+        let leased = pairs().filter(|(_, one)| one.lease().is_some() && !needs_chunks(one));
+        self.set_leased(connection, leased)?;
         pairs()
             .filter(|(_, payload)| needs_chunks(payload))
             .try_for_each(|(name, payload)| self.set_chunked(connection, name, payload, false))

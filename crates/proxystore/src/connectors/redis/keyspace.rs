@@ -2,9 +2,11 @@
 
 use super::chunks::{ChunkHead, Cutter, HEAD_LEN, ORPHANS_LIVE, WINDOW, needs_chunks};
 use super::connection::{Connection, Failure};
+use super::lease::{chunk_millis, millis};
 use super::protocol::Commands;
 use crate::blob::Buffer;
 use crate::{Key, Payload};
+use std::time::Duration;
 
 /// Reads of an object that was replaced under the reader, before that is an error.
 const ATTEMPTS: usize = 8;
@@ -14,7 +16,7 @@ const MANY: usize = 1024;
 /// The keys of one namespace.
 #[derive(Debug)]
 pub(super) struct Keyspace {
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 impl Keyspace {
@@ -62,14 +64,22 @@ impl Keyspace {
         connection: &mut Connection,
         name: &[u8],
         head: &ChunkHead,
+        lease: Option<Duration>,
         is_told: bool,
     ) -> Result<Option<ChunkHead>, Failure> {
         let mut commands = Commands::of(&[b"MULTI"]);
         for index in 0..head.count() {
-            commands.push(&[b"PERSIST", &head.name(&self.prefix, index)]);
+            let chunk = head.name(&self.prefix, index);
+            match lease {
+                None => commands.push(&[b"PERSIST", &chunk]),
+                Some(lease) => commands.push(&[b"PEXPIRE", &chunk, &chunk_millis(lease)]),
+            }
         }
         commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
-        commands.push(&[b"SET", name, &head.to_bytes()]);
+        match lease {
+            None => commands.push(&[b"SET", name, &head.to_bytes()]),
+            Some(lease) => commands.push(&[b"SET", name, &head.to_bytes(), b"PX", &millis(lease)]),
+        }
         commands.push(&[b"EXEC"]);
         if is_told {
             push_tell(&mut commands, name);
@@ -115,7 +125,8 @@ impl Keyspace {
     ) -> Result<(), Failure> {
         let head = ChunkHead::fresh(payload.len());
         let sent = self.send_chunks(connection, payload, &head);
-        let published = sent.and_then(|()| self.publish(connection, name, &head, is_told));
+        let published =
+            sent.and_then(|()| self.publish(connection, name, &head, payload.lease(), is_told));
         match published {
             Ok(Some(old)) => self.remove_chunks(connection, &old),
             Ok(None) => Ok(()),
@@ -354,14 +365,18 @@ impl Keyspace {
 }
 
 /// Offset of the last byte that a head may have, and one more: a longer value is no head.
-const LAST_OF_HEAD: &[u8] = b"56";
+pub(super) const LAST_OF_HEAD: &[u8] = b"56";
 const _: () = assert!(HEAD_LEN == 56);
 
-fn push_set<'a>(commands: &mut Commands<'a>, name: &[u8], payload: &Payload<'a>) {
-    commands.begin(3);
+pub(super) fn push_set<'a>(commands: &mut Commands<'a>, name: &[u8], payload: &Payload<'a>) {
+    commands.begin(if payload.lease().is_some() { 5 } else { 3 });
     commands.argument(b"SET");
     commands.argument(name);
     commands.value(payload.pieces().iter().copied(), payload.len());
+    if let Some(lease) = payload.lease() {
+        commands.argument(b"PX");
+        commands.argument(&millis(lease));
+    }
 }
 
 /// Wakes those who wait for an object. Its channel has the name of its key.

@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod connection;
 mod keyspace;
+mod lease;
 #[cfg(feature = "stream")]
 pub(crate) mod messages;
 mod pool;
@@ -119,6 +120,7 @@ impl Connector for RedisConnector {
         Capability {
             deferred_set: true,
             batch: true,
+            expiry: true,
             notify: true,
             cross_process: true,
             cross_host: true,
@@ -214,6 +216,11 @@ impl Connector for RedisConnector {
     fn evict_batch(&self, keys: &[Key]) -> Result<()> {
         let names: Vec<_> = keys.iter().flat_map(|key| self.names(key)).collect();
         self.call(|connection| self.keyspace.remove(connection, &names))
+    }
+
+    fn touch(&self, keys: &[Key], lease: Duration) -> Result<Vec<bool>> {
+        let names: Vec<_> = keys.iter().map(|key| self.keyspace.name(key)).collect();
+        self.call(|connection| self.keyspace.touch(connection, &names, lease))
     }
 
     fn keys(&self) -> Result<Vec<Key>> {

@@ -8,7 +8,7 @@
 use super::control::Control;
 use super::fork_lock::ForkLock;
 use super::sweep::LOCK_SUFFIX;
-use crate::connectors::file::system;
+use crate::connectors::file::system::{self, claim};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem;
@@ -355,25 +355,5 @@ fn lock_file(directory: &Path, session: &str) -> io::Result<(CString, PathBuf)> 
 
 /// Holds beside others; false if somebody has claimed the file.
 fn share(file: RawFd) -> io::Result<bool> {
-    record_lock(file, libc::F_RDLCK)
-}
-
-/// Holds alone; false if another process holds it too.
-fn claim(file: RawFd) -> io::Result<bool> {
-    record_lock(file, libc::F_WRLCK)
-}
-
-fn record_lock(file: RawFd, kind: libc::c_int) -> io::Result<bool> {
-    // SAFETY: all fields of `flock` are numbers; zero means the whole file.
-    let mut lock: libc::flock = unsafe { mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: `lock` is a whole `flock`.
-    match system::retry(|| unsafe { libc::fcntl(file, libc::F_SETLK, &raw const lock) }) {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+    system::record_lock(file, libc::F_RDLCK)
 }

@@ -169,6 +169,8 @@ impl Connector for SharedMemoryConnector {
     fn capability(&self) -> Capability {
         Capability {
             deferred_set: true,
+            expiry: true,
+            process_bound: true,
             notify: true,
             cross_process: true,
             ..Capability::default()
@@ -228,6 +230,27 @@ impl Connector for SharedMemoryConnector {
             result = result.and(self.evict(key));
         }
         result
+    }
+
+    fn touch(&self, keys: &[Key], lease: Duration) -> Result<Vec<bool>> {
+        let touch = |key| self.look(|place| Ok(place.touch(key, lease)?.then_some(())));
+        let touched = keys.iter().map(|key| Ok(touch(key)?.is_some()));
+        touched.collect()
+    }
+
+    /// The ledger is in memory, where there is always room for it.
+    fn bind_to_process(&self, keys: &[Key]) -> Result<()> {
+        self.check_open()?;
+        self.memory.bind_to_process(keys)
+    }
+
+    fn evict_bound(&self) -> Result<()> {
+        self.memory.evict_bound()
+    }
+
+    fn sweep(&self) -> Result<()> {
+        self.look(|place| place.sweep().map(|()| None::<()>))
+            .map(drop)
     }
 
     fn keys(&self) -> Result<Vec<Key>> {
