@@ -1,7 +1,7 @@
 //! What a store puts its frames into: a connector of the core, or one that a user wrote.
 
 use crate::codec::Encoded;
-use crate::connector::Bytes;
+use crate::connector::{Bytes, PyNativeConnector};
 use crate::door::{Gil, through};
 use crate::error::to_python;
 use proxystore::frame::FrameBuilder;
@@ -25,6 +25,26 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
+    pub(crate) fn of(
+        native: Option<Bound<'_, PyNativeConnector>>,
+        key_class: Option<Bound<'_, PyType>>,
+        connector: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let (Some(native), Some(key_class)) = (native, key_class) else {
+            let connector = connector.clone().unbind();
+            return Ok(Self::Python { connector });
+        };
+        if !key_class.is_subclass_of::<PyTuple>()? {
+            return Err(PyTypeError::new_err(
+                "a key class must be a subclass of tuple",
+            ));
+        }
+        Ok(Self::Native {
+            connector: Arc::clone(&native.get().inner),
+            key_class: key_class.unbind(),
+        })
+    }
+
     pub(crate) fn put<'py>(
         &self,
         py: Python<'py>,

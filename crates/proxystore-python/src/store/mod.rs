@@ -18,14 +18,14 @@ pub(crate) use fetch::failed_deserializer;
 use opened::Opened;
 use proxystore::single_flight::SingleFlight;
 use put::{attach, cached_hash, lease, lease_of, non_proxiable};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
 
 #[pyclass(name = "StoreBase", module = "proxystore._core", subclass, frozen)]
 pub(crate) struct PyStore {
@@ -97,23 +97,7 @@ impl PyStore {
         populate_target: bool,
         metrics: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let backend = match (native, key_class) {
-            (Some(native), Some(key_class)) => {
-                if !key_class.is_subclass_of::<PyTuple>()? {
-                    return Err(PyTypeError::new_err(
-                        "a key class must be a subclass of tuple",
-                    ));
-                }
-                let connector = Arc::clone(&native.get().inner);
-                Backend::Native {
-                    connector,
-                    key_class: key_class.unbind(),
-                }
-            }
-            _ => Backend::Python {
-                connector: connector.clone().unbind(),
-            },
-        };
+        let backend = Backend::of(native, key_class, &connector)?;
         let recorder = Recorder::new(name.py(), &name.to_string_lossy(), metrics)?;
         let opened = Opened {
             name: name.unbind(),
