@@ -26,6 +26,9 @@ const HUGE_PAGE: usize = 2 << 20;
 /// many bytes as objects.
 const WORTH_FROM: usize = 256 << 10;
 
+/// Huge pages without any object that are kept for the next: 16 MB. A fresh one has to be zeroed.
+const KEPT: usize = 8;
+
 /// How many large decodings are under way.
 static WANTED: AtomicUsize = AtomicUsize::new(0);
 static PAIRS: Mutex<Pairs> = Mutex::new(Pairs::new());
@@ -115,6 +118,8 @@ struct Pairs {
     used: BTreeMap<usize, u8>,
     /// Halves that are not.
     idle: BTreeSet<usize>,
+    /// How many pages have two of these.
+    empty: usize,
 }
 
 impl Pairs {
@@ -122,13 +127,16 @@ impl Pairs {
         Self {
             used: BTreeMap::new(),
             idle: BTreeSet::new(),
+            empty: 0,
         }
     }
 
     /// An arena that is left over, or if `fresh` the first half of another huge page.
     fn take(&mut self, fresh: bool) -> Option<usize> {
         if let Some(arena) = self.idle.pop_first() {
-            *self.used.get_mut(&page_of(arena))? |= half_of(arena);
+            let used = self.used.get_mut(&page_of(arena))?;
+            self.empty -= usize::from(*used == 0);
+            *used |= half_of(arena);
             return Some(arena);
         }
         let page = if fresh { map()? } else { return None };
@@ -144,8 +152,10 @@ impl Pairs {
             return false;
         };
         *used &= !half_of(arena);
-        if *used != 0 {
-            // The kernel would keep the page whole until memory is short anyway.
+        if *used != 0 || self.empty < KEPT {
+            self.empty += usize::from(*used == 0);
+            // Of a page with one half in use the kernel would keep the other one anyway, until
+            // memory is short.
             self.idle.insert(arena);
             return true;
         }

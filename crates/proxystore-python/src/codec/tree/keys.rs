@@ -69,8 +69,14 @@ fn ends(utf8: &[u8]) -> (u64, u64) {
             u32::from_le_bytes(*last).into(),
         );
     }
-    let word = utf8
-        .iter()
-        .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let word = match utf8 {
+        [] => 0,
+        [one] => u64::from(*one),
+        [one, .., last] => {
+            // Of three bytes, the middle one; of two, the last again.
+            let middle = utf8[utf8.len() / 2];
+            u64::from(*one) | u64::from(middle) << 8 | u64::from(*last) << 16
+        }
+    };
     (word, 0)
 }
