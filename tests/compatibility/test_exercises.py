@@ -45,7 +45,6 @@ def test_types_can_be_annotated_with() -> None:
 
 def test_errors_of_stores_have_a_common_base() -> None:
     for name in (
-        'ProxyResolveMissingKeyError',
         'ProxyStoreFactoryError',
         'StoreExistsError',
     ):

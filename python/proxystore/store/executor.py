@@ -161,26 +161,39 @@ class _Task(Generic[R]):
         return self.__dict__ | {'_travelled': True}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Dask hands over the result of another task as that task returned it.
+        args = tuple(_received(each) for each in args)
+        kwargs = {name: _received(each) for name, each in kwargs.items()}
         result = self._function(*args, **kwargs)
         if not _is_proxiable(result) or not self._should_proxy(result):
             return result
         proxy: Proxy[R] = _reopen(self._recipe).proxy(result)
-        if not self._ownership:
-            return proxy
-        return _Handover(proxy) if self._travelled else into_owned(proxy)
+        if self._travelled:
+            return _Handover(proxy, self._ownership)
+        return into_owned(proxy) if self._ownership else proxy
 
 
 class _Handover:
-    """A result on its way: whoever unpickles it is its owner.
+    """A result on its way: whoever unpickles it gets the proxy, or its owner.
 
-    It may be pickled more than once, which an owner may not.
+    It may be pickled more than once, which an owner may not. And it cannot be
+    called, as a proxy can: Parsl would hash a result that can.
     """
 
-    def __init__(self, proxy: Proxy[Any]) -> None:
+    def __init__(self, proxy: Proxy[Any], ownership: bool) -> None:
         self._proxy = proxy
+        self._ownership = ownership
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return into_owned, (self._proxy,)
+        return into_owned if self._ownership else _unchanged, (self._proxy,)
+
+
+def _unchanged(proxy: Proxy[Any]) -> Proxy[Any]:
+    return proxy
+
+
+def _received(argument: Any) -> Any:
+    return argument._proxy if type(argument) is _Handover else argument
 
 
 class StoreExecutor(Executor):
