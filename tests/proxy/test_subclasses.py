@@ -350,3 +350,10 @@ def test_a_class_that_says_later_that_it_is_another():
     assert isinstance(p, int)
     del Target.__getattribute__
     assert p.__class__ is Target
+
+
+def test_names_of_the_class_begin_with_an_underscore():
+    # Reading any other name goes to the target at once.
+    names = {name for kind in Proxy.__mro__ for name in vars(kind)}
+    assert names
+    assert not [name for name in names if not name.startswith('_')]
