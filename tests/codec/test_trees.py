@@ -301,3 +301,25 @@ def test_a_child_forked_while_the_collector_is_off_turns_it_on() -> None:
         thread.join()
     assert loaded == ['slow']
     assert gc.isenabled()
+
+
+def test_a_container_that_is_changed_by_a_finalizer_while_it_is_put() -> None:
+    """Long integers are written by calls, at which the collector may run."""
+
+    class Vandal:
+        def __init__(self, victim: list[Any]) -> None:
+            self.itself, self.victim = self, victim
+
+        def __del__(self) -> None:
+            self.victim.clear()
+
+    threshold = gc.get_threshold()
+    try:
+        for _ in range(50):
+            victim: list[Any] = [(2**70 + i, f'{i}') for i in range(200)]
+            Vandal(victim)
+            gc.set_threshold(1)
+            serialize(victim)
+            gc.set_threshold(*threshold)
+    finally:
+        gc.set_threshold(*threshold)

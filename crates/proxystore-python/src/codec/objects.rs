@@ -14,11 +14,8 @@ use pyo3::prelude::*;
 pub(super) fn pack_objects(array: &Bound<'_, PyAny>) -> PyResult<Option<BlobMemory>> {
     let py = array.py();
     let view = objects_of(array, ffi::PyBUF_ND)?;
-    // SAFETY: a view of objects, checked below; reading leaves lets nobody change them.
-    let packed = unsafe {
-        let elements = std::slice::from_raw_parts(view.start().cast(), view.len() / WIDTH);
-        tree::encode_leaves(py, elements)?
-    };
+    // SAFETY: a view of an array of objects, which keeps its elements in place.
+    let packed = unsafe { tree::encode_leaves(py, view.start().cast(), view.len() / WIDTH)? };
     Ok(packed.map(|packed| BlobMemory::read_only(Blob::from(packed))))
 }
 

@@ -75,30 +75,33 @@ pub(in super::super) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Option<Encode
 /// among them, or pickle had better do it.
 ///
 /// # Safety
-/// All are live objects, or null for `None`.
+/// There are `len` references in a row, each to a live object or null for `None`. They may change
+/// meanwhile, as anything that others hold.
 pub(in super::super) unsafe fn encode_leaves(
     py: Python<'_>,
-    leaves: &[*mut ffi::PyObject],
+    start: *const *mut ffi::PyObject,
+    len: usize,
 ) -> PyResult<Option<Vec<u8>>> {
     let mut tree = Tree {
         py,
         ndarray: std::ptr::null_mut(),
-        writer: Writer(Vec::with_capacity(16 * leaves.len())),
+        writer: Writer(Vec::with_capacity(16 * len)),
         encoded: Encoded::new(Codec::MessagePack),
         seen: Addresses::default(),
         depth: 0,
     };
     let mut write = || {
-        tree.writer.array_header(length(leaves.len() as isize)?);
-        for leaf in leaves {
+        tree.writer.array_header(length(len as isize)?);
+        for index in 0..len {
             unsafe {
+                let leaf = start.add(index).read();
                 let class = if leaf.is_null() {
                     ffi::Py_TYPE(ffi::Py_None())
                 } else {
-                    ffi::Py_TYPE(*leaf)
+                    ffi::Py_TYPE(leaf)
                 };
                 if class == &raw mut ffi::PyUnicode_Type {
-                    tree.text(*leaf)?;
+                    tree.text(leaf)?;
                 } else if class == ffi::Py_TYPE(ffi::Py_None()) {
                     tree.writer.nil();
                 } else if class == &raw mut ffi::PyFloat_Type
@@ -106,7 +109,7 @@ pub(in super::super) unsafe fn encode_leaves(
                     || class == &raw mut ffi::PyBool_Type
                     || class == &raw mut ffi::PyBytes_Type
                 {
-                    tree.value(*leaf)?;
+                    tree.value(leaf)?;
                 } else {
                     return Err(Stop::NotPlain);
                 }
@@ -282,7 +285,10 @@ impl Tree<'_> {
             // A short tuple of leaves (a constant, often) may be met again: writing it twice
             // costs little, and nobody tells two of them apart.
             if leaves.is_some_and(|bytes| bytes <= 0xff) {
-                write(self, tuple)
+                ffi::Py_INCREF(tuple);
+                let written = write(self, tuple);
+                ffi::Py_DECREF(tuple);
+                written
             } else {
                 self.container(tuple, write)
             }
