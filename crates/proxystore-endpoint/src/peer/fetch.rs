@@ -11,12 +11,16 @@ use crate::object::Object;
 use proxystore::{Error, ErrorKind, Result};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 
 /// Bytes that the first request asks for, when nobody knows yet how many there are.
 const FIRST: u64 = 1 << 20;
 /// Requests that wait on one channel: the next is there before the bytes of the last have gone.
 const AHEAD: usize = 2;
+/// How long the other channels may go on once one of them broke: most likely their connection has, too.
+const GRACE: Duration = Duration::from_millis(500);
 /// How often damaged bytes are asked for again.
 const DAMAGED: u32 = 5;
 
@@ -26,6 +30,7 @@ pub(super) async fn get(peer: &Arc<Peer>, key: &str) -> Result<Option<Object>> {
     let mut work: Option<Arc<Work>> = None;
     loop {
         let link = patience.link(peer).await?;
+        let began = Instant::now();
         let before = work.as_ref().map(|work| work.come());
         let outcome = match &work {
             None => first(&link, key, &mut work).await,
@@ -51,7 +56,7 @@ pub(super) async fn get(peer: &Arc<Peer>, key: &str) -> Result<Option<Object>> {
                 let progressed = work
                     .as_ref()
                     .is_some_and(|work| Some(work.come()) != before);
-                patience.lost(error, progressed).await;
+                patience.lost(error, progressed, began).await;
             }
         }
         if patience.is_over() {
@@ -189,18 +194,43 @@ async fn rest(
         let (work, link) = (Arc::clone(work), Arc::clone(link));
         tasks.spawn(async move { lane(&work, &link, None).await });
     }
-    let mut failed = None;
-    while let Some(ended) = tasks.join_next().await {
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(refused @ Failure::Refused(..))) => return Err(refused),
-            Ok(Err(lost)) => failed = Some(lost),
-            Err(_) => failed = failed.or_else(|| Some(damaged())),
-        }
+    let mut failed: Option<(Instant, Failure)> = None;
+    loop {
+        let ended = match &failed {
+            None => tasks.join_next().await,
+            Some((until, _)) => match timeout_at((*until).into(), tasks.join_next()).await {
+                Ok(ended) => ended,
+                Err(_) => break,
+            },
+        };
+        let failure = match ended {
+            None => break,
+            Some(Ok(Ok(()))) => continue,
+            Some(Ok(Err(refused @ Failure::Refused(..)))) => return Err(refused),
+            Some(Ok(Err(lost))) => lost,
+            Some(Err(_)) => damaged(),
+        };
+        failed.get_or_insert((Instant::now() + GRACE, failure));
     }
+    tasks.shutdown().await;
     match failed {
-        Some(failure) if !work.is_whole() => Err(failure),
+        Some((_, failure)) if !work.is_whole() => Err(failure),
         _ => Ok(()),
+    }
+}
+
+/// Jobs that one lane has asked for; those that did not come are for others, however the lane ends.
+struct Asked<'a> {
+    work: &'a Work,
+    jobs: VecDeque<(Job, u64)>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let mut state = self.work.state();
+        for (job, _) in self.jobs.drain(..) {
+            state.todo.push_front(job);
+        }
     }
 }
 
@@ -210,21 +240,24 @@ async fn lane(
     link: &Arc<dyn Link>,
     begun: Option<(Channel, Job)>,
 ) -> Result<(), Failure> {
-    let mut asked = VecDeque::new();
+    let mut asked = Asked {
+        work,
+        jobs: VecDeque::new(),
+    };
     let stamp = work.state().stamp;
     let (mut channel, mut header_read) = match begun {
         Some((channel, job)) => {
-            asked.push_back((job, stamp));
+            asked.jobs.push_back((job, stamp));
             (channel, true)
         }
         None => (link.open().await?, false),
     };
-    let ended = loop {
-        while asked.len() < AHEAD {
-            let Some((job, stamp)) = work.take(!asked.is_empty()) else {
+    loop {
+        while asked.jobs.len() < AHEAD {
+            let Some((job, stamp)) = work.take(!asked.jobs.is_empty()) else {
                 break;
             };
-            asked.push_back((job, stamp));
+            asked.jobs.push_back((job, stamp));
             let request = Message::Get {
                 key: work.key.clone(),
                 stamp,
@@ -232,25 +265,17 @@ async fn lane(
                 length: job.length,
                 bytes: job.check.is_none(),
             };
-            if let Err(failure) = channel.send(&request).await {
-                work.give_back(asked);
-                return Err(failure);
-            }
+            channel.send(&request).await?;
         }
-        let Some((job, stamp)) = asked.front().copied() else {
-            break Ok(());
+        let Some((job, stamp)) = asked.jobs.front().copied() else {
+            break;
         };
-        match work.receive(&mut channel, job, stamp, header_read).await {
-            Ok(()) => drop(asked.pop_front()),
-            Err(failure) => break Err(failure),
-        }
+        work.receive(&mut channel, job, stamp, header_read).await?;
+        asked.jobs.pop_front();
         header_read = false;
-    };
-    work.give_back(asked);
-    if ended.is_ok() {
-        channel.release();
     }
-    ended
+    channel.release();
+    Ok(())
 }
 
 impl Work {
@@ -276,13 +301,6 @@ impl Work {
         }
         let job = state.todo.pop_front()?;
         Some((job, state.stamp))
-    }
-
-    fn give_back(&self, jobs: VecDeque<(Job, u64)>) {
-        let mut state = self.state();
-        for (job, _) in jobs {
-            state.todo.push_front(job);
-        }
     }
 
     /// Receives a range that was asked for. Ranges of another copy than the one before make everything that has come

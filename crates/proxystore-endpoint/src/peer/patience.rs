@@ -7,8 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout_at};
 
-/// How long a peer that went away is waited for. With the silence that shows it, an error comes within ten seconds.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a peer that went away is waited for, once its silence has shown it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time from the last sign of a peer to the error: the caller has it within ten seconds.
+const LONGEST: Duration = Duration::from_secs(9);
+/// Longest attempt to reach it again: it may be back a moment after an attempt began.
+const ATTEMPT: Duration = Duration::from_millis(1500);
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -30,7 +34,8 @@ impl Patience {
                 return peer.link().await;
             };
             let until = *until;
-            if let Ok(Ok(link)) = timeout_at(until.into(), peer.link()).await {
+            let attempt = until.min(Instant::now() + ATTEMPT);
+            if let Ok(Ok(link)) = timeout_at(attempt.into(), peer.link()).await {
                 return Ok(link);
             }
             if Instant::now() + PAUSE >= until {
@@ -40,10 +45,13 @@ impl Patience {
         }
     }
 
-    /// The exchange broke. `progressed` says whether it got on since it last broke.
-    pub(super) async fn lost(&mut self, error: Error, progressed: bool) {
-        if progressed || self.trouble.is_none() {
-            self.trouble = Some((Instant::now() + PATIENCE, error));
+    /// The exchange broke. `progressed` says whether it got on since this attempt began.
+    pub(super) async fn lost(&mut self, error: Error, progressed: bool, began: Instant) {
+        let now = Instant::now();
+        if progressed {
+            self.trouble = Some((now + PATIENCE, error));
+        } else if self.trouble.is_none() {
+            self.trouble = Some(((now + PATIENCE).min(began + LONGEST).max(now), error));
         } else {
             sleep(PAUSE).await;
         }

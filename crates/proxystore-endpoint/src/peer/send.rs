@@ -10,6 +10,7 @@ use crate::object::Object;
 use proxystore::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// How often an object is announced anew because the peer has forgotten it.
@@ -25,6 +26,7 @@ pub(super) async fn put(peer: &Arc<Peer>, key: &str, object: Object) -> Result<(
     let mut announced = 0;
     loop {
         let link = patience.link(peer).await?;
+        let began = Instant::now();
         let before = work.gone();
         let failure = match attempt(&work, &link, key, &mut announced).await {
             Ok(()) => return Ok(()),
@@ -37,7 +39,7 @@ pub(super) async fn put(peer: &Arc<Peer>, key: &str, object: Object) -> Result<(
             // The connection that broke still holds the range, or bytes were damaged.
             Failure::Refused(cause @ (Cause::Busy | Cause::Corrupt), words) => {
                 let error = Error::new(cause.kind(), words);
-                patience.lost(error, work.gone() != before).await;
+                patience.lost(error, work.gone() != before, began).await;
             }
             Failure::Refused(cause, words) => {
                 return Err(Failure::Refused(cause, words).into_error(&peer.name()));
@@ -45,7 +47,7 @@ pub(super) async fn put(peer: &Arc<Peer>, key: &str, object: Object) -> Result<(
             Failure::Lost(error) => {
                 peer.discard(&link, &error);
                 let progressed = work.gone() != before;
-                patience.lost(error, progressed).await;
+                patience.lost(error, progressed, began).await;
             }
         }
         if patience.is_over() {

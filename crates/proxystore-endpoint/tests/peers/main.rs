@@ -3,7 +3,10 @@
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used)]
 
+mod cable;
 mod doors;
+mod faults;
 mod moves;
+mod process;
 mod relays;
 mod site;

@@ -104,7 +104,6 @@ impl Site {
         }
     }
 
-    #[allow(dead_code)] // until the tests of faults
     /// Stops and starts again at the same port, with the same objects and list.
     pub(crate) async fn restart(&mut self) {
         let mut config = self.config.clone();
