@@ -30,6 +30,7 @@ impl<'a, 'py> Keys<'a, 'py> {
         })
     }
 
+    #[inline]
     pub(super) fn get_or_make(&mut self, py: Python<'py>, utf8: &'a [u8]) -> Value<'py> {
         if self.0.is_empty() || utf8.len() > Self::LONGEST {
             return new_text(py, utf8);
@@ -59,6 +60,7 @@ impl<'a, 'py> Keys<'a, 'py> {
 
 /// The first and the last bytes of a text, eight of each where it has so many. Together with its
 /// length they tell texts of up to 16 bytes apart.
+#[inline]
 fn ends(utf8: &[u8]) -> (u64, u64) {
     if let (Some(first), Some(last)) = (utf8.first_chunk(), utf8.last_chunk()) {
         return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
