@@ -130,6 +130,10 @@ bench-rust: machine reports
 bench-future: $(VENV)/.wheel $(VENV)/.group-bench redis
 	@$(VENV)/bin/python benches/future/latency.py --write benches/RESULTS.md
 
+.PHONY: bench-stream
+bench-stream: $(VENV)/.wheel $(VENV)/.group-bench redis
+	@$(VENV)/bin/python benches/stream/compare.py --write benches/RESULTS.md
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
 	@rm -rf target .build dist .venv .venv-* .mypy_cache .ruff_cache .pytest_cache

@@ -46,6 +46,7 @@ class Recorder:
 def pair(
     line: queue.Queue[bytes], **kwargs: Any
 ) -> tuple[StreamProducer[Any], StreamConsumer[Any]]:
+    kwargs.setdefault('inline_below', 0)
     consumer = StreamConsumer[Any](
         QueueSubscriber(line, timeout=10), filter_=kwargs.pop('consumer_filter', None)
     )

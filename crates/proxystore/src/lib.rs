@@ -65,6 +65,7 @@ mod process_bound;
 mod proxy;
 mod reference;
 pub mod registry;
+pub mod routing;
 pub mod single_flight;
 mod store;
 #[cfg(feature = "stream")]

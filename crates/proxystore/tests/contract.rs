@@ -2,9 +2,11 @@
 
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
+use proxystore::connectors::multi::MultiConnector;
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
-use proxystore::{Capability, Connector};
+use proxystore::routing::Policy;
+use proxystore::{Access, Capability, Connector, ErrorKind, Payload};
 use proxystore_testkit::{RedisServer, Report, run};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -157,4 +159,73 @@ fn the_table_in_the_docs_is_what_runs() {
         page.contains(&table),
         "docs/connectors.md should have:\n{table}"
     );
+}
+
+fn several(server: &RedisServer, scratch: &Scratch) -> MultiConnector {
+    let file = FileConnector::open(FileConfig::new(&scratch.0)).expect("open");
+    let redis = RedisConnector::connect(RedisConfig {
+        port: server.port(),
+        ..RedisConfig::default()
+    });
+    let (small, middle) = (Policy::default(), Policy::default().priority(-1));
+    MultiConnector::new()
+        .with("large", Policy::default().priority(-2), Arc::new(file))
+        .and_then(|multi| multi.with("small", small.max_size(100), Arc::new(redis?)))
+        .and_then(|multi| {
+            let memory = Arc::new(MemoryConnector::new());
+            multi.with("middle", middle.min_size(1000).max_size(100_000), memory)
+        })
+        .expect("sound names")
+}
+
+#[test]
+fn multi() {
+    let server = RedisServer::start(&[]);
+    let scratch = Scratch::new("/dev/shm", "proxystore-contract-multi");
+    hold(
+        |can| can.deferred_set && !can.cross_process && !can.keeps_owners,
+        || Arc::new(several(&server, &scratch)),
+    );
+}
+
+#[test]
+fn multi_sends_each_object_where_its_policy_says() {
+    let server = RedisServer::start(&[]);
+    let scratch = Scratch::new("/dev/shm", "proxystore-contract-routes");
+    let multi = several(&server, &scratch);
+    let payloads = [50, 500, 5000, 50].map(|len| vec![7_u8; len]);
+    let payloads: Vec<_> = payloads
+        .iter()
+        .map(|bytes| Payload::from_bytes(bytes))
+        .collect();
+    let keys = multi.put_batch(&payloads).expect("put");
+    let names: Vec<_> = keys.iter().map(|key| multi.name_of(key)).collect();
+    let expected = ["small", "large", "middle", "small"].map(Some);
+    assert_eq!(names, expected);
+    let found = multi.get_batch(&keys, Access::Auto).expect("get");
+    let lengths: Vec<_> = found
+        .iter()
+        .map(|one| one.as_ref().map(|blob| blob.len()))
+        .collect();
+    assert_eq!(lengths, [50, 500, 5000, 50].map(Some));
+    assert_eq!(multi.keys().expect("keys").len(), 4);
+    let tagged = multi.put_tagged(&payloads[0], &["nobody has it"], &[]);
+    assert_eq!(tagged.expect_err("refused").kind(), ErrorKind::Unsupported);
+    let dormant = MultiConnector::new()
+        .with_url("small", Policy::default().hosts(["elsewhere"]), "memory://")
+        .expect("not opened");
+    let error = dormant.get(&keys[0], Access::Auto).expect_err("dormant");
+    assert_eq!(error.kind(), ErrorKind::WrongHost);
+    assert!(dormant.put(&payloads[0]).is_err());
+    for name in ["", "a~b", "a/b", "small"] {
+        let again = dormant_with(name);
+        assert_eq!(again.expect_err(name).kind(), ErrorKind::InvalidConfig);
+    }
+    multi.close(true).expect("close");
+}
+
+fn dormant_with(name: &str) -> proxystore::Result<MultiConnector> {
+    MultiConnector::new()
+        .with_url("small", Policy::default(), "memory://")?
+        .with_url(name, Policy::default(), "memory://")
 }

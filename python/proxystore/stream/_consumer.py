@@ -295,7 +295,9 @@ class StreamConsumer(Generic[T]):
     def _store_of(self, event: NewObjectKeyEvent | InlineObjectEvent) -> Store[Any]:
         recipe = _recipe_of(event)
         store = self._last_store
-        if store is None or recipe != self._last_recipe:
+        if store is None or (
+            recipe is not self._last_recipe and recipe != self._last_recipe
+        ):
             store = self._stores.get(recipe[0])
             if store is None:
                 store = self._stores[recipe[0]] = _reopen(recipe)

@@ -123,6 +123,7 @@ class StreamProducer(Generic[T]):
         self._inline_below = default if inline_below is None else inline_below
         self._waiting: dict[str, list[_Item]] = {}
         self._closed_topics: set[str] = set()
+        self._recipes: dict[str, tuple[Any, ...]] = {}
         # Held while a batch is sent: order is kept, and the sockets of some
         # brokers are not for several threads. An aggregator may send, too.
         self._lock = threading.RLock()
@@ -223,6 +224,9 @@ class StreamProducer(Generic[T]):
             if self._filter(metadata):
                 return
             item = _Item(obj, evict, metadata)
+            if self._batch_size <= 1 and topic not in self._waiting:
+                self._publish(topic, [item])
+                return
             waiting = self._waiting.setdefault(topic, [])
             waiting.append(item)
             if len(waiting) >= self._batch_size:
@@ -235,27 +239,31 @@ class StreamProducer(Generic[T]):
 
     def _flush(self, topic: str, *, end: bool = False) -> None:
         items = self._waiting.pop(topic, [])
-        store = self._stores.get(topic, self._default_store)
-        put: list[NewObjectKeyEvent] = []
+        if not items and not end:
+            return
         try:
-            events: list[Event] = []
-            if items:
-                sent = items
-                if self._aggregator is not None:
-                    sent = [_aggregate(self._aggregator, items)]
-                events = self._events_of(topic, sent, store)
-                put = [one for one in events if isinstance(one, NewObjectKeyEvent)]
-            if end:
-                events.append(EndOfStreamEvent(topic))
-            if events:
-                self._send_batch(EventBatch(topic, events))
+            self._publish(topic, items, end=end)
         except BaseException:
             if items:
                 # What an aggregator has sent meanwhile comes after them.
                 self._waiting[topic] = items + self._waiting.get(topic, [])
+            raise
+
+    def _publish(self, topic: str, items: list[_Item], *, end: bool = False) -> None:
+        """Send a batch; if that fails, nothing of it stays."""
+        if items and self._aggregator is not None:
+            items = [_aggregate(self._aggregator, items)]
+        store = self._stores.get(topic, self._default_store)
+        events = self._events_of(topic, items, store) if items else []
+        if end:
+            events.append(EndOfStreamEvent(topic))
+        try:
+            self._send_batch(EventBatch(topic, events))
+        except BaseException:
             if store is not None:
-                for event in put:
-                    store.evict(event.get_key())
+                for event in events:
+                    if isinstance(event, NewObjectKeyEvent):
+                        store.evict(event.get_key())
             raise
 
     def _events_of(
@@ -263,7 +271,9 @@ class StreamProducer(Generic[T]):
     ) -> list[Event]:
         if store is None:
             return [NewObjectEvent(topic, item.obj, item.metadata) for item in items]
-        recipe: Any = store._make_recipe()
+        recipe = self._recipes.get(store.name)
+        if recipe is None:
+            recipe = self._recipes[store.name] = store._make_recipe()
         results = _core.put_or_frame(
             store,
             [item.obj for item in items],

@@ -96,7 +96,7 @@ def _store_fields(recipe: tuple[Any, ...]) -> dict[str, Any]:
     """Return how programs in any language open the store."""
     global _last
     last = _last
-    if last is not None and last[0] == recipe:
+    if last is not None and (last[0] is recipe or last[0] == recipe):
         return last[1]
     from proxystore.store.reference import _connector_of
     from proxystore.store.reference import _url_of
@@ -114,7 +114,20 @@ def _store_fields(recipe: tuple[Any, ...]) -> dict[str, Any]:
     return fields
 
 
+_last_read: tuple[dict[str, Any], tuple[Any, ...]] | None = None
+
+
 def _recipe(fields: dict[str, Any]) -> tuple[Any, ...]:
+    global _last_read
+    last = _last_read
+    if last is not None and last[0] == fields:
+        return last[1]
+    recipe = _recipe_in(fields)
+    _last_read = (fields, recipe)
+    return recipe
+
+
+def _recipe_in(fields: dict[str, Any]) -> tuple[Any, ...]:
     own = fields.get('python')
     if own is not None:
         kind, options, settings = own

@@ -5,6 +5,8 @@
 pub mod file;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "multi")]
+pub mod multi;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "shared-memory")]

@@ -49,7 +49,11 @@ class KafkaPublisher:
 
     Attributes:
         client: The producer.
+        inline_below: Objects below this many bytes go into the message,
+            unless the producer says otherwise.
     """
+
+    inline_below = 32 * 1024
 
     def __init__(self, client: confluent_kafka.Producer) -> None:
         self.client = client

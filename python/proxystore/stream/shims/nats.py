@@ -63,10 +63,11 @@ class NatsPublisher:
         kwargs: Passed on to `nats.connect`, such as `user` and `password`.
 
     Attributes:
-        inline_below: Objects below this many bytes go into the message.
+        inline_below: Objects below this many bytes go into the message,
+            unless the producer says otherwise.
     """
 
-    inline_below = 128 * 1024
+    inline_below = 32 * 1024
 
     def __init__(
         self,

@@ -36,7 +36,13 @@ class QueuePublisher:
             `put`.
         block: Whether to wait while a queue is full.
         timeout: Longest wait, in seconds; None for any time.
+
+    Attributes:
+        inline_below: Objects below this many bytes go into the message,
+            unless the producer says otherwise.
     """
+
+    inline_below = 64 * 1024
 
     def __init__(
         self,

@@ -53,7 +53,13 @@ class RedisPublisher:
         hostname: Host of the Redis server.
         port: Its port.
         kwargs: Passed on to `redis.Redis`, such as `password`.
+
+    Attributes:
+        inline_below: Objects below this many bytes go into the message,
+            unless the producer says otherwise.
     """
+
+    inline_below = 128 * 1024
 
     def __init__(self, hostname: str, port: int, **kwargs: Any) -> None:
         self._client = connect(self, hostname, port, kwargs)
@@ -122,7 +128,13 @@ class RedisQueuePublisher:
         hostname: Host of the Redis server.
         port: Its port.
         kwargs: Passed on to `redis.Redis`, such as `password`.
+
+    Attributes:
+        inline_below: Objects below this many bytes go into the message,
+            unless the producer says otherwise.
     """
+
+    inline_below = 128 * 1024
 
     def __init__(self, hostname: str, port: int, **kwargs: Any) -> None:
         self._client = connect(self, hostname, port, kwargs)

@@ -55,7 +55,13 @@ class RedisStreamPublisher:
         port: Its port.
         max_length: About how many messages of a topic are kept; None for all.
         kwargs: Passed on to `redis.Redis`, such as `password`.
+
+    Attributes:
+        inline_below: Objects below this many bytes go into the message,
+            unless the producer says otherwise.
     """
+
+    inline_below = 32 * 1024
 
     def __init__(
         self,

@@ -41,7 +41,13 @@ class ZeroMQPublisher:
     Args:
         address: Address to bind to, such as `'127.0.0.1'` or `'*'` for all.
         port: Port to bind to.
+
+    Attributes:
+        inline_below: Objects below this many bytes go into the message,
+            unless the producer says otherwise.
     """
+
+    inline_below = 64 * 1024
 
     def __init__(self, address: str, port: int) -> None:
         zmq = require('zmq', extra='zmq', user=type(self).__name__)

@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 
 /// Values below this travel faster in the event; see `benches/RESULTS.md`.
 const INLINE_BELOW: usize = 128 << 10;
+/// The same where messages stay in the server after they were read.
+const INLINE_BELOW_KEPT: usize = 32 << 10;
 
 /// Asks in turns, each of which may come back early with nothing, until the time is over.
 fn until<T>(

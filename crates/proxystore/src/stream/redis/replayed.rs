@@ -1,6 +1,6 @@
 //! Redis streams: messages are kept, replayed, and shared out in groups.
 
-use super::{INLINE_BELOW, until};
+use super::{INLINE_BELOW_KEPT, until};
 use crate::connectors::redis::RedisConfig;
 use crate::connectors::redis::messages::{Entry, Messages};
 use crate::stream::{Publisher, Subscriber, no_message};
@@ -44,7 +44,7 @@ impl Publisher for RedisStreamPublisher {
     }
 
     fn inline_below(&self) -> usize {
-        INLINE_BELOW
+        INLINE_BELOW_KEPT
     }
 
     fn close(&mut self) -> Result<()> {
