@@ -8,12 +8,14 @@ import pytest
 
 from tests.proxy import documented
 from tests.proxy.comparison import Agreement
+from tests.proxy.exactness import DEBUG_BUILD
+from tests.proxy.exactness import UNARY
 from tests.proxy.exactness import binary
 from tests.proxy.exactness import in_place
 from tests.proxy.exactness import unary
 from tests.proxy.operations import BINARY
 from tests.proxy.operations import IN_PLACE
-from tests.proxy.operations import UNARY
+from tests.proxy.operations import UNARY as EVERY_UNARY
 
 DOCUMENT = Path(__file__).parents[2] / 'docs' / 'proxy.md'
 
@@ -41,6 +43,7 @@ def test_in_place_operator(symbol):
     check(in_place(symbol))
 
 
+@pytest.mark.skipif(DEBUG_BUILD, reason='a debug build compares less: see exactness')
 def test_the_list_is_not_longer_than_it_must_be():
     """An operation that works everywhere has no place in the list."""
     stale = [
@@ -59,7 +62,7 @@ def test_the_list_names_known_operations():
         for symbol in (*BINARY, *IN_PLACE)
         for left, right in ('py', 'pq', 'yp')
     }
-    assert set(documented.DIFFERENCES) <= set(UNARY) | operators
+    assert set(documented.DIFFERENCES) <= set(EVERY_UNARY) | operators
 
 
 @pytest.mark.parametrize('reason', documented.Reason)

@@ -19,12 +19,12 @@ from proxystore.proxy import extract
 from proxystore.proxy import resolve
 
 from tests.proxy.comparison import outcome
+from tests.proxy.exactness import concerns_packages
 from tests.proxy.operations import BINARY
 from tests.proxy.operations import IN_PLACE
 from tests.proxy.operations import UNARY
 
 REPEATS = 5000
-FOREIGN = ('np.', 'pd.', 'pl.', 'pa.', 'array', 'float64')
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -241,7 +241,7 @@ def all_references(name):
 
     Packages that were built without that count distort it.
     """
-    if any(word in name for word in FOREIGN):
+    if concerns_packages(name):
         return 0
     return getattr(sys, 'gettotalrefcount', int)()
 
