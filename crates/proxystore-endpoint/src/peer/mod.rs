@@ -25,6 +25,8 @@ mod raw_key;
 mod relay_state;
 mod send;
 mod serve;
+#[cfg(test)]
+mod serve_tests;
 mod tls;
 mod traffic;
 mod transport;

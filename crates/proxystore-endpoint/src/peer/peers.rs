@@ -201,6 +201,11 @@ impl Peers {
         self.shared.alias
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     fn follow(&self) {
         let mut tasks = lock(&self.tasks);
         if let Some(endpoint) = self.shared.quic.get() {

@@ -310,3 +310,17 @@ impl fmt::Debug for QuicLink {
         write!(f, "QuicLink({})", self.connection.remote_id().fmt_short())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// With a window of 3 MB and more the QUIC library of today ends connections in the middle of large objects
+    /// ("too many gaps in stream buffer"): it keeps at most 2,048 chunks of 1,200 bytes and more in order.
+    #[test]
+    fn streams_keep_the_small_window_that_connections_survive() {
+        let settings = format!("{:?}", super::transport());
+        let window = settings.split("stream_receive_window: ").nth(1).unwrap();
+        let digits: String = window.chars().take_while(char::is_ascii_digit).collect();
+        let window: u64 = digits.parse().unwrap();
+        assert!(window <= 2048 * 1200, "{window} bytes");
+    }
+}
