@@ -28,6 +28,9 @@ const LARGE: usize = 100_000_000;
 const ROUNDS: usize = 9;
 const SMALL_ROUNDS: usize = 400;
 
+/// What sets one way apart from the others.
+type Setting<'a> = (Option<&'a RelayAccess>, fn(&mut PeersConfig));
+
 struct Way {
     name: &'static str,
     here: Site,
@@ -179,7 +182,7 @@ async fn measure() {
             }
         }
     }
-    let settings: [(Option<&RelayAccess>, fn(&mut PeersConfig)); 3] = [
+    let settings: [Setting<'_>; 3] = [
         (None, |config| config.quic = false),
         (None, |config| config.tls = false),
         (Some(&access), |config| config.relay_only = true),

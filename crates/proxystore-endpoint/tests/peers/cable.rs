@@ -1,6 +1,7 @@
 //! A cable between two endpoints, TCP and UDP, that can be cut: then nothing comes through, and nobody is told.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -122,10 +123,10 @@ async fn carry_udp(inner: UdpSocket, target: SocketAddr, state: Arc<State>) {
         let Ok((count, from)) = inner.recv_from(&mut buffer).await else {
             continue;
         };
-        if !outer.contains_key(&from) {
+        if let Entry::Vacant(entry) = outer.entry(from) {
             let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
             socket.connect(target).await.unwrap();
-            outer.insert(from, Arc::clone(&socket));
+            entry.insert(Arc::clone(&socket));
             let (inner, state) = (Arc::clone(&inner), Arc::clone(&state));
             tasks.spawn(async move {
                 let mut buffer = vec![0; 64 * 1024];

@@ -17,6 +17,7 @@ pub(crate) const SIZE: usize = 24_000_000;
 
 /// Not a test of its own: what the other process runs. It has an object of [`SIZE`] bytes under `key`.
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout)]
 async fn the_other_process() {
     let (Ok(folder), Ok(listen)) = (std::env::var(FOLDER), std::env::var(LISTEN)) else {
         return;
@@ -114,9 +115,9 @@ fn spawn(folder: &Path, listen: &str) -> (Child, SocketAddr) {
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     for line in output.lines() {
-        if let Some(address) = line.unwrap().strip_prefix("listens at ") {
+        if let Some(address) = line.unwrap_or_default().strip_prefix("listens at ") {
             return (child, address.parse().unwrap());
         }
     }
-    panic!("the other process has ended");
+    panic!("the other process has ended: {:?}", child.wait());
 }
