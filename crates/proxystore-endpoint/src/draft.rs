@@ -7,6 +7,7 @@ use std::cell::UnsafeCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -182,6 +183,48 @@ impl Draft {
             gaps.push((at as u64, (self.0.len - at) as u64));
         }
         gaps
+    }
+
+    /// A descriptor with which a local client fills the memory itself; `None` if the bytes are to
+    /// be sent instead. Nobody else writes to the draft then.
+    pub(crate) fn lend(&self) -> Option<OwnedFd> {
+        match &self.0.state().memory {
+            Some(Target::Shared(segment)) => segment.open(true).ok(),
+            _ => None,
+        }
+    }
+
+    /// The object, once the client that it was lent to says that it is done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if it was finished before, [`ErrorKind::Full`] if there is no
+    /// memory for a copy.
+    pub(crate) fn returned(&self) -> Result<Object> {
+        let mut state = self.0.state();
+        match state.memory.take() {
+            Some(Target::Shared(segment)) if segment.is_unseen() => {
+                Ok(Object::of(Memory::Shared(Some(segment)), self.0.len))
+            }
+            Some(Target::Shared(segment)) => {
+                // The client, or a child that it forked meanwhile, could still write to it: what
+                // is kept is a copy.
+                let own = Segment::take(self.0.len)?;
+                // SAFETY: both are mapped and at least `len` bytes long, and not the same.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(
+                        segment.start().as_ptr().cast_const(),
+                        own.start().as_ptr(),
+                        self.0.len,
+                    );
+                }
+                segment::keep(segment);
+                Ok(Object::of(Memory::Shared(Some(own)), self.0.len))
+            }
+            other => {
+                state.memory = other;
+                Err(wrong("no memory was lent for it".to_owned()))
+            }
+        }
     }
 
     /// The object, once every byte has come.

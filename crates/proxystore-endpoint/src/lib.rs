@@ -8,11 +8,19 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "daemon")]
+pub mod commands;
+#[cfg(feature = "daemon")]
+pub mod config;
 #[cfg(feature = "client")]
 mod connector;
 #[cfg(feature = "daemon")]
+pub mod daemon;
+#[cfg(feature = "daemon")]
 mod draft;
 pub mod identity;
+#[cfg(feature = "daemon")]
+pub mod log;
 #[cfg(feature = "daemon")]
 pub mod object;
 #[cfg(feature = "daemon")]

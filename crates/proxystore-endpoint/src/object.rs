@@ -94,7 +94,6 @@ impl Object {
     }
 
     /// A descriptor that a client may map for reading; `None` if the bytes are to be sent instead.
-    #[allow(dead_code)] // until the daemon serves clients
     pub(crate) fn descriptor(&self) -> Option<io::Result<BorrowedFd<'_>>> {
         let Memory::Shared(Some(segment)) = &self.0.memory else {
             return None;

@@ -5,7 +5,9 @@ mod running;
 mod shared;
 mod socket;
 
-pub use running::{Running, home_dir};
+pub use running::{CONFIG_FILE, Running, home_dir};
+#[cfg(feature = "daemon")]
+pub(crate) use running::{RUN_FILE, TOKEN_FILE, boot};
 
 use crate::wire::{Answer, Record, Request, UNASKED};
 use connection::{Connection, Failure};

@@ -12,7 +12,7 @@ pub(crate) const RUN_FILE: &str = "daemon.run";
 /// The file with the secret for clients that do not come by the unix socket.
 pub(crate) const TOKEN_FILE: &str = "token";
 /// The file with the endpoint's configuration.
-pub(crate) const CONFIG_FILE: &str = "config.toml";
+pub const CONFIG_FILE: &str = "config.toml";
 
 /// Where an endpoint runs: what its daemon writes into its folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
