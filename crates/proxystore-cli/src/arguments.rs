@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proxystore::config::{Bytes, OptionValue};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Stores by URL, frames, and what works on this machine.
@@ -36,6 +37,13 @@ pub(crate) enum Command {
         /// Sizes of the objects.
         #[arg(long, value_delimiter = ',', default_value = "1kB,100kB,10MB,100MB", value_parser = bytes)]
         sizes: Vec<u64>,
+    },
+    /// Endpoints: daemons that hold objects at each site. The same as `proxystore-endpoint`.
+    #[command(disable_help_flag = true)]
+    Endpoint {
+        /// What `proxystore-endpoint help` shows.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Print a completion script for a shell.
     Completions {

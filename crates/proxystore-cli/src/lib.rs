@@ -15,6 +15,7 @@ use arguments::{Command, Program};
 use clap::{CommandFactory, Parser};
 use output::Output;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What went wrong, in words for a person.
@@ -31,6 +32,13 @@ type Done = Result<(), Failure>;
 /// assert_eq!(format!("{status:?}"), format!("{:?}", ExitCode::SUCCESS));
 /// ```
 pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    if is_named(&arguments, "proxystore-endpoint") {
+        return proxystore_endpoint::commands::run(arguments);
+    }
+    if let Err(error) = proxystore_endpoint::register() {
+        eprintln!("proxystore: {error}");
+    }
     let program = match Program::try_parse_from(arguments) {
         Ok(program) => program,
         Err(error) => {
@@ -44,6 +52,10 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Command::Frame(command) => frame::run(command, &output),
         Command::Doctor { urls } => doctor::run(&urls, &output),
         Command::Bench { url, sizes } => bench::run(&url, &sizes, &output),
+        Command::Endpoint { arguments } => {
+            let name = std::iter::once(OsString::from("proxystore-endpoint"));
+            return proxystore_endpoint::commands::run(name.chain(arguments));
+        }
         Command::Completions { shell } => {
             let name = "proxystore";
             let mut script = Vec::new();
@@ -59,4 +71,12 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the program was called by this name: one file answers to several.
+fn is_named(arguments: &[OsString], name: &str) -> bool {
+    let first = arguments.first().map(Path::new);
+    first
+        .and_then(Path::file_name)
+        .is_some_and(|called| called == name)
 }

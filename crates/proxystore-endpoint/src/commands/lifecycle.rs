@@ -5,10 +5,12 @@ use super::{Done, Failure, say};
 use crate::client::{CONFIG_FILE, Running};
 use crate::config::{Config, HostType, MetricsSection, folder};
 use crate::daemon;
+use crate::identity::SecretKey;
 use crate::log::{self, Level};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,8 +51,14 @@ pub(super) fn configure(arguments: &Configure) -> Done {
     };
     if !arguments.no_relay_server {
         config.relay.address.clone_from(&arguments.relay_address);
-        config.relay.token_file.clone_from(&arguments.relay_token_file);
-        config.relay.certificate.clone_from(&arguments.relay_certificate);
+        config
+            .relay
+            .token_file
+            .clone_from(&arguments.relay_token_file);
+        config
+            .relay
+            .certificate
+            .clone_from(&arguments.relay_certificate);
     }
     config.relay.peer_channels = arguments.peer_channels;
     config.peers.listen.clone_from(&arguments.listen);
@@ -62,30 +70,23 @@ pub(super) fn configure(arguments: &Configure) -> Done {
     }
     config.write(&dir)?;
     say(&format!(
-        "Configured the endpoint {} <{}>.\nIts configuration is {}\nStart it with: \
+        "Configured the endpoint {} <{}>.\nIts public key is {}\nIts configuration is {}\nStart it with: \
          proxystore-endpoint start {} --detach",
         config.name,
         config.uuid,
+        SecretKey::load(&dir.join(daemon::KEY_FILE))?.public(),
         dir.join(CONFIG_FILE).display(),
         config.name
     ))
 }
 
-/// A UUID that nobody has.
-fn identity(_dir: &Path) -> Result<String, Failure> {
-    let mut bytes = [0_u8; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!(
-        "{}-{}-{}-{}-{}",
-        &text[..8],
-        &text[8..12],
-        &text[12..16],
-        &text[16..20],
-        &text[20..]
-    ))
+/// Makes the endpoint's key, unless there is one. The UUID that the key stands for is the same to
+/// everybody who knows the key.
+fn identity(dir: &Path) -> Result<String, Failure> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(dir)?;
+    let key = SecretKey::load_or_create(&dir.join(daemon::KEY_FILE))?;
+    Ok(key.public().alias().to_string())
 }
 
 pub(super) fn start(name: &str, level: Level, detach: bool, announce: bool) -> Done {
@@ -124,7 +125,13 @@ fn start_detached(dir: &Path, name: &str, level: Level) -> Done {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg0("proxystore-endpoint")
-        .args(["--log-level", &format!("{level:?}"), "start", name, "--announce"])
+        .args([
+            "--log-level",
+            &format!("{level:?}"),
+            "start",
+            name,
+            "--announce",
+        ])
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -177,7 +184,9 @@ pub(super) fn stop(name: &str) -> Done {
     }
     if !daemon::is_held(&dir) {
         daemon::forget(&dir);
-        return say(&format!("the endpoint {name} is not running; it had been killed"));
+        return say(&format!(
+            "the endpoint {name} is not running; it had been killed"
+        ));
     }
     let pid = libc::pid_t::try_from(running.pid)?;
     // SAFETY: the process holds the folder's lock, so its number is not another's.

@@ -78,7 +78,10 @@ fn perform(program: Program) -> Done {
             count,
         } => show::top(&client(&name)?, interval, count),
         Command::CheckNat { host, port } => show::network(&host, port),
-        Command::Version => say(&format!("proxystore-endpoint {}", env!("CARGO_PKG_VERSION"))),
+        Command::Version => say(&format!(
+            "proxystore-endpoint {}",
+            env!("CARGO_PKG_VERSION")
+        )),
     }
 }
 

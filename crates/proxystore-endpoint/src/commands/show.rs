@@ -4,6 +4,7 @@ use super::{Done, say};
 use crate::client::{CONFIG_FILE, Client, Running, home_dir};
 use crate::config::Config;
 use crate::daemon;
+use crate::identity::SecretKey;
 use crate::log::timestamp;
 use crate::wire::{Record, Request};
 use std::fs;
@@ -13,7 +14,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 pub(super) fn list() -> Done {
     let home = home_dir();
-    let mut rows = vec![["NAME", "STATUS", "UUID", "PUBLIC KEY"].map(String::from).to_vec()];
+    let mut rows = vec![
+        ["NAME", "STATUS", "UUID", "PUBLIC KEY"]
+            .map(String::from)
+            .to_vec(),
+    ];
     let mut dirs: Vec<_> = fs::read_dir(&home)
         .into_iter()
         .flatten()
@@ -22,7 +27,11 @@ pub(super) fn list() -> Done {
         .collect();
     dirs.sort();
     for dir in dirs {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let running = Running::read(&dir);
         let status = match &running {
             Some(running) if !running.is_here() => format!("RUNNING on {}", running.host),
@@ -31,7 +40,8 @@ pub(super) fn list() -> Done {
         };
         match Config::read(&dir) {
             Ok(config) => {
-                let key = running.map(|running| running.key).unwrap_or_default();
+                let key = SecretKey::load(&dir.join(daemon::KEY_FILE))
+                    .map_or_else(|_| String::new(), |key| key.public().to_string());
                 rows.push(vec![name, status, config.uuid, key]);
             }
             Err(error) => rows.push(vec![name, error.to_string()]),
@@ -66,16 +76,16 @@ pub(super) fn status(client: &Client) -> Done {
 pub(super) fn peers(client: &Client) -> Done {
     let records = client.records(&Request::Peers)?;
     if records.is_empty() {
-        return say(
-            "there are no peers: `proxystore-endpoint peer add NAME KEY` lets one in",
-        );
+        return say("there are no peers: `proxystore-endpoint peer add NAME KEY` lets one in");
     }
     say(&table(&peer_rows(&records)).join("\n"))
 }
 
 fn peer_rows(records: &[Record]) -> Vec<Vec<String>> {
     let mut rows = vec![
-        ["PEER", "KEY", "PATH", "RTT", "SPEED", "LAST ERROR"].map(String::from).to_vec(),
+        ["PEER", "KEY", "PATH", "RTT", "SPEED", "LAST ERROR"]
+            .map(String::from)
+            .to_vec(),
     ];
     for record in records {
         let path = value(record, "path");
@@ -84,8 +94,17 @@ fn peer_rows(records: &[Record]) -> Vec<Vec<String>> {
         rows.push(vec![
             value(record, "name").to_owned(),
             value(record, "key").chars().take(10).collect(),
-            if path.is_empty() { "not connected" } else { path }.to_owned(),
-            if round_trip.is_empty() { "-".to_owned() } else { format!("{round_trip} ms") },
+            if path.is_empty() {
+                "not connected"
+            } else {
+                path
+            }
+            .to_owned(),
+            if round_trip.is_empty() {
+                "-".to_owned()
+            } else {
+                format!("{round_trip} ms")
+            },
             format!("{}/s", human(rate)),
             value(record, "last_error").to_owned(),
         ]);
@@ -101,7 +120,10 @@ pub(super) fn allowed(client: &Client) -> Done {
     let names = ["key", "uuid", "label", "addresses"];
     let mut rows = vec![names.map(str::to_uppercase).to_vec()];
     rows.extend(records.iter().map(|record| {
-        names.iter().map(|name| value(record, name).to_owned()).collect()
+        names
+            .iter()
+            .map(|name| value(record, name).to_owned())
+            .collect()
     }));
     say(&table(&rows).join("\n"))
 }
@@ -201,12 +223,17 @@ fn table(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter(|row| row.len() == columns);
-        cells.map(|row| row[column].chars().count()).max().unwrap_or(0)
+        cells
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<_> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths);
-        let cells: Vec<_> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()

@@ -19,7 +19,7 @@ pub(super) fn run(client: &Client, remote: &str, action: Test) -> Done {
             Some(blob) => {
                 let framed = Object::parse(blob.clone()).ok();
                 let bytes = match &framed {
-                    Some(object) if matches!(object.codec(), Codec::Bytes | Codec::Text) => {
+                    Some(object) if matches!(object.codec(), Codec::Bytes | Codec::Str) => {
                         object.buffer(0)?
                     }
                     _ => &blob[..],
@@ -32,7 +32,10 @@ pub(super) fn run(client: &Client, remote: &str, action: Test) -> Done {
         },
         Test::Exists { key } => {
             let found = client.exists(remote, &key)?;
-            say(&format!("there is {} object under the key {key}", if found { "an" } else { "no" }))
+            say(&format!(
+                "there is {} object under the key {key}",
+                if found { "an" } else { "no" }
+            ))
         }
         Test::Evict { key } => {
             client.evict(&[(remote, &key)])?;

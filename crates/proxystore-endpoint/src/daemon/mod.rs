@@ -3,18 +3,19 @@
 mod instance;
 mod listen;
 mod metrics;
+mod peers;
 mod serve;
 mod socket;
 mod status;
 
 pub(crate) use instance::{forget, is_held};
 pub(crate) use listen::{hostname, own_address};
+pub(crate) use peers::KEY_FILE;
 
 use crate::client::{Running, boot};
 use crate::config::Config;
 use crate::log;
 use crate::objects::Objects;
-use crate::remote::Remote;
 use crate::storage::{Storage, StorageConfig, default_memory_limit};
 use instance::Instance;
 use listen::Listeners;
@@ -75,7 +76,7 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let storage = Arc::new(Storage::open(storage_config(dir, config))?);
-    let remote = start_peers(dir, config, Arc::clone(&storage) as Arc<dyn Objects>).await?;
+    let remote = peers::start(dir, config, Arc::clone(&storage) as Arc<dyn Objects>).await?;
     let started = SystemTime::now();
     let service = Arc::new(Service {
         name: config.name.clone(),
@@ -154,13 +155,4 @@ fn storage_config(dir: &Path, config: &Config) -> StorageConfig {
             .unwrap_or_else(default_memory_limit),
         max_object_size: config.max_object_size(),
     }
-}
-
-#[allow(clippy::unused_async)] // until there are peers
-async fn start_peers(
-    _dir: &Path,
-    _config: &Config,
-    _objects: Arc<dyn Objects>,
-) -> Result<Option<Arc<dyn Remote>>> {
-    Ok(None)
 }
