@@ -36,6 +36,9 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     if is_named(&arguments, "proxystore-endpoint") {
         return proxystore_endpoint::commands::run(arguments);
     }
+    if is_named(&arguments, "proxystore-relay") {
+        return ExitCode::from(proxystore_endpoint::relay::run(arguments));
+    }
     if let Err(error) = proxystore_endpoint::register() {
         eprintln!("proxystore: {error}");
     }

@@ -102,7 +102,7 @@ impl EndpointConnector {
 
     /// The peer and the name that a key stands for. No peer is the endpoint of this site.
     fn split<'a>(&self, key: &'a Key) -> (&'a str, &'a str) {
-        match split(key.as_str()) {
+        match split_key(key.as_str()) {
             Some((name, endpoint)) if endpoint == self.endpoint().uuid => ("", name),
             Some((name, endpoint)) => (endpoint, name),
             // A name that somebody else chose: it is kept here.
@@ -119,8 +119,17 @@ impl EndpointConnector {
     }
 }
 
-/// A key's name and its endpoint's UUID.
-fn split(key: &str) -> Option<(&str, &str)> {
+/// A key's name and its endpoint's UUID, if it has one.
+///
+/// ```
+/// use proxystore_endpoint::split_key;
+///
+/// let uuid = "5a0f2d1e-93ac-4ad7-9e1f-0d3a1c6b7e55";
+/// assert_eq!(split_key(&format!("name@{uuid}")), Some(("name", uuid)));
+/// assert_eq!(split_key("name"), None);
+/// ```
+#[must_use]
+pub fn split_key(key: &str) -> Option<(&str, &str)> {
     let (name, endpoint) = key.rsplit_once('@')?;
     let is_uuid = endpoint.len() == 36
         && endpoint.bytes().enumerate().all(|(at, byte)| {
@@ -271,14 +280,14 @@ mod tests {
     fn keys_say_where_their_objects_are() {
         let uuid = "5a0f2d1e-93ac-4ad7-9e1f-0d3a1c6b7e55";
         let key = format!("a@b@{uuid}");
-        assert_eq!(split(&key), Some(("a@b", uuid)));
+        assert_eq!(split_key(&key), Some(("a@b", uuid)));
         for other in [
             "name",
             "me@home",
             &format!("@{uuid}"),
             &uuid.replace('-', "x"),
         ] {
-            assert_eq!(split(other), None, "{other}");
+            assert_eq!(split_key(other), None, "{other}");
         }
     }
 

@@ -38,4 +38,4 @@ pub mod storage;
 pub mod wire;
 
 #[cfg(feature = "client")]
-pub use connector::{EndpointConfig, EndpointConnector, register};
+pub use connector::{EndpointConfig, EndpointConnector, register, split_key};

@@ -322,7 +322,11 @@ fn refuse_arguments(kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
 
 /// The core's key as an instance of the connector's own class.
 fn typed_key<'py>(class: &Bound<'py, PyType>, key: &Key) -> PyResult<Bound<'py, PyAny>> {
-    named_tuple(class, &PyString::new(class.py(), key.as_str()))
+    let py = class.py();
+    match proxystore_endpoint::split_key(key.as_str()) {
+        None => named_tuple(class, &PyString::new(py, key.as_str())),
+        Some((name, endpoint)) => class.call1((name, endpoint)),
+    }
 }
 
 /// A named tuple of one string: `tuple.__new__(class, (name,))`, which is what its own constructor
@@ -353,25 +357,32 @@ pub(crate) fn named_tuple<'py>(
     }
 }
 
-/// The name in a key of one of our connectors: its first field.
+/// The name in a key of one of our connectors: its first field, and, of an endpoint's object, the
+/// endpoint that the second one names.
 fn plain_key(key: &Bound<'_, PyAny>) -> PyResult<Key> {
     let py = key.py();
-    let name = key
-        .cast::<PyTuple>()
-        .ok()
-        .and_then(|fields| fields.get_item(0).ok());
-    match name.as_ref().and_then(|name| name.cast::<PyString>().ok()) {
-        Some(name) => Key::new(name.to_str()?).map_err(|error| to_python(py, error)),
-        None => Err(to_python(
-            py,
-            proxystore::Error::new(
-                proxystore::ErrorKind::InvalidKey,
-                format!(
-                    "{} is no key of this store: keys are what put() returned, tuples of one string",
-                    key.repr()
-                        .map_or_else(|_| "this object".to_owned(), |text| text.to_string())
-                ),
-            ),
-        )),
+    let sound = |name: &str| Key::new(name).map_err(|error| to_python(py, error));
+    if let Ok(fields) = key.cast::<PyTuple>()
+        && let Ok(first) = fields.get_item(0)
+        && let Ok(name) = first.cast::<PyString>()
+    {
+        if fields.len() == 2
+            && let Ok(second) = fields.get_item(1)
+            && let Ok(endpoint) = second.cast::<PyString>()
+        {
+            return sound(&format!("{}@{}", name.to_str()?, endpoint.to_str()?));
+        }
+        return sound(name.to_str()?);
     }
+    Err(to_python(
+        py,
+        proxystore::Error::new(
+            proxystore::ErrorKind::InvalidKey,
+            format!(
+                "{} is no key of this store: keys are what put() returned, tuples of one string",
+                key.repr()
+                    .map_or_else(|_| "this object".to_owned(), |text| text.to_string())
+            ),
+        ),
+    ))
 }

@@ -132,8 +132,9 @@ impl PyStoreFactory {
         let parts = self.parts()?;
         let recipe = parts.recipe.bind(py);
         let mut key = parts.key.bind(py).clone();
-        // A connector of ours: its options are a tuple, and its kind tells the key's class.
-        if recipe.get_item(2)?.is_exact_instance_of::<PyTuple>() {
+        // A connector of ours: its options are a tuple, and its kind tells the key's class. A key
+        // of several fields stays as it is.
+        if recipe.get_item(2)?.is_exact_instance_of::<PyTuple>() && key.len()? == 1 {
             key = key.get_item(0)?;
         }
         let mut arguments = SmallVec::<[Bound<'py, PyAny>; 6]>::new();

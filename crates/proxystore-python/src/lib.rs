@@ -35,7 +35,9 @@ mod _core {
     #[pymodule_export]
     use super::many::get_many;
     #[pymodule_export]
-    use super::open::{join_shared_memory, open_file, open_memory, open_redis, open_shared_memory};
+    use super::open::{
+        join_shared_memory, open_endpoint, open_file, open_memory, open_redis, open_shared_memory,
+    };
     #[pymodule_export]
     use super::store::PyStore;
 

@@ -6,6 +6,7 @@ use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
 use proxystore::connectors::shared_memory::{Session, SharedMemoryConfig, SharedMemoryConnector};
+use proxystore_endpoint::{EndpointConfig, EndpointConnector};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -91,4 +92,25 @@ pub(crate) fn join_shared_memory(
     };
     let connector = through(py, Gil::Release, || SharedMemoryConnector::join(&session))?;
     Ok(PyNativeConnector::new(connector))
+}
+
+/// Of the endpoint of this site: its UUID, its host, its address for other hosts or nothing.
+type EndpointParts = (String, String, String);
+
+/// A connector of the first of some endpoints that runs at this site.
+#[pyfunction]
+pub(crate) fn open_endpoint(
+    py: Python<'_>,
+    endpoints: Vec<String>,
+    dir: Option<PathBuf>,
+) -> PyResult<(PyNativeConnector, EndpointParts)> {
+    let config = EndpointConfig { endpoints, dir };
+    let connector = through(py, Gil::Release, || EndpointConnector::open(config))?;
+    let running = connector.endpoint();
+    let parts = (
+        running.uuid.clone(),
+        running.host.clone(),
+        running.address.clone(),
+    );
+    Ok((PyNativeConnector::new(connector), parts))
 }

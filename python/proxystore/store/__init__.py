@@ -216,6 +216,7 @@ def _reopen_connector(kind: str, options: Any) -> Any:
 
 
 _CONNECTORS = {
+    'endpoint': ('proxystore.connectors.endpoint', 'EndpointConnector'),
     'file': ('proxystore.connectors.file', 'FileConnector'),
     'local': ('proxystore.connectors.local', 'LocalConnector'),
     'redis': ('proxystore.connectors.redis', 'RedisConnector'),

@@ -16,8 +16,8 @@ def open_connector(url: str) -> Any:
     """Open the connector that a URL names.
 
     Args:
-        url: `memory://`, `shm://`, `file:///directory`, `redis://host:port`
-            or `redis+unix:///socket`; options follow a `?`.
+        url: `memory://`, `shm://`, `file:///directory`, `redis://host:port`,
+            `redis+unix:///socket` or `endpoint://name`; options follow a `?`.
 
     Raises:
         ConnectorConfigError: If the URL is none of these, or an option is
@@ -59,6 +59,19 @@ def _flag(text: str) -> bool:
     if text.lower() in ('0', 'false', 'no'):
         return False
     raise ValueError('give true or false')
+
+
+def _endpoint(parts: SplitResult) -> Any:
+    from proxystore.connectors.endpoint import EndpointConnector
+
+    if parts.path.strip('/') or ':' in parts.netloc or '@' in parts.netloc:
+        raise ConnectorConfigError(
+            'an endpoint:// URL names endpoints by UUID or name, with commas '
+            'between: endpoint://left,right'
+        )
+    options = _options(parts, {'dir': str})
+    names = [unquote(name) for name in parts.netloc.split(',') if name]
+    return EndpointConnector(names, options.get('dir'))
 
 
 def _memory(parts: SplitResult) -> Any:
@@ -112,6 +125,7 @@ def _redis_socket(parts: SplitResult) -> Any:
 
 
 _KINDS = {
+    'endpoint': _endpoint,
     'file': _file,
     'memory': _memory,
     'redis': _redis,
