@@ -22,8 +22,8 @@ export PYO3_PYTHON := $(INTERPRETER)
 
 BUILD := .build/$(TAG)
 REPORTS := .build/reports
-SOURCES := Cargo.toml Cargo.lock pyproject.toml \
-	$(shell find crates -name '*.rs' -o -name Cargo.toml) \
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
+SOURCES := pyproject.toml $(RUST_SOURCES) \
 	$(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
 
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
@@ -35,6 +35,10 @@ help: ## List the commands.
 .PHONY: demo
 demo: $(VENV)/.wheel $(VENV)/.group-demo ## Build, install and show the main job on 100 MB of data.
 	@$(VENV)/bin/python examples/demo.py
+
+.PHONY: demo-endpoints
+demo-endpoints: $(VENV)/.commands $(VENV)/.group-demo ## Two endpoints on this machine: an object put at one and used at the other.
+	@$(VENV)/bin/python examples/endpoints.py
 
 .PHONY: develop
 develop: $(VENV)/.group-test $(VENV)/.group-lint ## Install a quick build for editing: Python sources in place.
@@ -51,7 +55,7 @@ test-rust: machine reports redis
 	@cargo test --workspace --all-features --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
 
 .PHONY: test-python
-test-python: $(VENV)/.wheel $(VENV)/.group-test reports redis nats chromium
+test-python: $(VENV)/.commands $(VENV)/.group-test reports redis nats chromium
 	@echo "==> Python tests ($(TAG))"
 	@$(VENV)/bin/python -m pytest -m 'not integration' --junitxml=$(REPORTS)/python-$(TAG).xml
 
@@ -182,7 +186,20 @@ $(BUILD)/wheel/.built: $(SOURCES) $(BUILD)/maturin/.group-build
 	@$*/bin/python $(PIP_INSTALL) --force-reinstall --no-deps $(BUILD)/wheel/*.whl
 	@touch $@
 
-.PRECIOUS: %/.created %/.wheel
+# One program answers to all names of the package's commands. It brings a network stack, which takes
+# minutes to build, so that only what needs it waits for it: the demo's wheel goes without.
+$(BUILD)/commands/.built: $(RUST_SOURCES)
+	@echo '==> release build of the commands (once; minutes)'
+	@cargo build --quiet --release --locked -p proxystore-cli
+	@mkdir -p $(@D)
+	@strip -o $(@D)/proxystore target/release/proxystore
+	@touch $@
+
+%/.commands: %/.wheel $(BUILD)/commands/.built
+	@install -D -m 755 $(BUILD)/commands/proxystore "$$($*/bin/python -c 'import proxystore as p; print(p.__path__[0])')/_bin/proxystore"
+	@touch $@
+
+.PRECIOUS: %/.created %/.wheel %/.commands
 define GROUP
 %/.group-$(1): pyproject.toml %/.created
 	@echo '==> packages of group $(1)'
