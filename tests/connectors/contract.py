@@ -108,7 +108,7 @@ def _answer(
 
 
 def _name(key: Any) -> bytes:
-    return str(key[-1]).encode()
+    return str(getattr(key, 'object_id', key[-1])).encode()
 
 
 def _present(found: Any) -> bytes:
