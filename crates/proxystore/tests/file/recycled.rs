@@ -63,6 +63,25 @@ pub(crate) fn play(name: &str) {
                 "what is larger than the bound is removed"
             );
         }
+        "recycled_full" => {
+            crate::mount::mount_memory(&dir, "size=16M,mode=700");
+            let connector = FileConnector::open(FileConfig::new(&dir)).unwrap();
+            for _ in 0..3 {
+                let keys = [0; 2].map(|_| put(&connector, 6 * MEGABYTE));
+                connector.evict_batch(&keys).unwrap();
+                assert_eq!(waiting(&dir).len(), 2);
+                // Another length: what waits makes room, and a full place is an error as ever.
+                let key = put(&connector, 14 * MEGABYTE);
+                assert!(is_sound(&connector, &key, 14 * MEGABYTE));
+                connector.evict(&key).unwrap();
+                // Grown beyond the space: half of it is there, and that is not SIGBUS.
+                let bytes = noise(20 * MEGABYTE);
+                let error = connector.put_bytes(&bytes).unwrap_err();
+                assert_eq!(error.kind(), proxystore::ErrorKind::Full, "{error}");
+                assert!(connector.keys().unwrap().is_empty());
+                assert_eq!(waiting(&dir).len(), 0);
+            }
+        }
         other => panic!("no role {other:?}"),
     }
 }
@@ -316,6 +335,14 @@ fn what_waits_is_bounded_and_goes_with_the_connector() {
     connector.evict(&key).unwrap();
     connector.close(true).unwrap();
     assert!(!place.0.exists());
+}
+
+#[test]
+fn what_waits_makes_room_in_a_full_place() {
+    let place = private_place();
+    let dir = place.0.to_str().unwrap();
+    let limit = ("PROXYSTORE_RECYCLED_BYTES", "100000000");
+    Role::start("recycled_full", &[("DIR", dir), limit]).end();
 }
 
 #[test]

@@ -57,6 +57,38 @@ fn limited(places: &Places, limit: usize) -> SharedMemoryConnector {
 }
 
 #[test]
+fn pages_of_evicted_objects_count_and_go_before_anything_is_spilled() {
+    let places = Places::new();
+    let (one, other) = (
+        limited(&places, 10 * MEGABYTE),
+        limited(&places, 10 * MEGABYTE),
+    );
+    let put = |connector: &SharedMemoryConnector, megabytes| {
+        connector.put_bytes(&vec![3; megabytes * MEGABYTE]).unwrap()
+    };
+    let keys = [0; 2].map(|_| put(&one, 4));
+    one.evict_batch(&keys).unwrap();
+    let usage = other.usage();
+    assert_eq!(usage.used, 0);
+    assert_eq!(usage.recycled, 8 * MEGABYTE as u64);
+    // Of the same length: nothing new.
+    let key = put(&one, 4);
+    assert_eq!(one.usage().recycled, 4 * MEGABYTE as u64);
+    assert_eq!(one.usage().used, 4 * MEGABYTE as u64);
+    one.evict(&key).unwrap();
+    // Of another length, and by another connector: there is no room for both.
+    let key = put(&other, 9);
+    let usage = other.usage();
+    assert_eq!((usage.spilled, usage.recycled), (0, 0));
+    assert_eq!(usage.used, 9 * MEGABYTE as u64);
+    assert!(other.get_vec(&key).unwrap().unwrap() == vec![3; 9 * MEGABYTE]);
+    other.evict(&key).unwrap();
+    assert_eq!(other.usage().recycled, 9 * MEGABYTE as u64);
+    other.close(false).unwrap();
+    assert_eq!(one.usage().recycled, 0);
+}
+
+#[test]
 fn beyond_the_limit_objects_go_to_disk() {
     let places = Places::new();
     let connector = limited(&places, 2 * MEGABYTE);

@@ -83,6 +83,9 @@ impl Window {
             if part.end <= existing {
                 return true;
             }
+            if self.start.align_offset(HUGE_PAGE) != 0 {
+                return false; // says nothing about the next time
+            }
             self.join(file, part)
                 .inspect_err(|error| {
                     // Otherwise there is no space, or no huge page right now.

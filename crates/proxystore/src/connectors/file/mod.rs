@@ -189,10 +189,6 @@ impl Connector for FileConnector {
         }
     }
 
-    fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>> {
-        keys.iter().map(|key| self.get(key, access)).collect()
-    }
-
     fn exists(&self, key: &Key) -> Result<bool> {
         self.directory.contains(key)
     }
@@ -203,15 +199,6 @@ impl Connector for FileConnector {
 
     fn evict(&self, key: &Key) -> Result<()> {
         self.directory.remove(key).map(drop)
-    }
-
-    fn evict_batch(&self, keys: &[Key]) -> Result<()> {
-        // Every key is tried; the first failure is told.
-        let mut result = Ok(());
-        for key in keys {
-            result = result.and(self.evict(key));
-        }
-        result
     }
 
     fn touch(&self, keys: &[Key], lease: Duration) -> Result<Vec<bool>> {

@@ -121,17 +121,9 @@ impl Connector for MemoryConnector {
     }
 
     fn put(&self, payload: &Payload<'_>) -> Result<Key> {
-        let key = self.new_key();
+        let key = Key::fresh();
         self.insert(key.clone(), payload);
         Ok(key)
-    }
-
-    fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
-        payloads.iter().map(|payload| self.put(payload)).collect()
-    }
-
-    fn new_key(&self) -> Key {
-        Key::fresh()
     }
 
     fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {
@@ -152,10 +144,6 @@ impl Connector for MemoryConnector {
         })
     }
 
-    fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>> {
-        keys.iter().map(|key| self.get(key, access)).collect()
-    }
-
     fn exists(&self, key: &Key) -> Result<bool> {
         Ok(self.objects.lock().contains_key(key))
     }
@@ -174,10 +162,6 @@ impl Connector for MemoryConnector {
         let gone = self.objects.lock().remove(key);
         drop(gone); // outside the lock, as in `set`
         Ok(())
-    }
-
-    fn evict_batch(&self, keys: &[Key]) -> Result<()> {
-        keys.iter().try_for_each(|key| self.evict(key))
     }
 
     fn keys(&self) -> Result<Vec<Key>> {

@@ -119,7 +119,6 @@ impl Control {
     pub(super) fn charge(&self, bytes: u64) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let fits = before
-            .saturating_add(self.recycled.load(Ordering::Relaxed))
             .checked_add(bytes)
             .is_some_and(|after| after <= self.limit.load(Ordering::Relaxed));
         if !fits {
@@ -127,14 +126,19 @@ impl Control {
         }
         fits
     }
-}
 
-/// Counts in by how much what is kept of evicted objects has grown.
-pub(super) fn count_recycled(counter: &AtomicU64, grown: i64) {
-    if grown >= 0 {
-        counter.fetch_add(grown.unsigned_abs(), Ordering::Relaxed);
-    } else {
-        discharge(counter, grown.unsigned_abs());
+    /// Counts in by how much what is kept of evicted objects has grown; says whether that and what
+    /// is stored stay within the limit together.
+    pub(super) fn count_recycled(&self, grown: i64) -> bool {
+        if grown > 0 {
+            self.recycled
+                .fetch_add(grown.unsigned_abs(), Ordering::Relaxed);
+        } else if grown < 0 {
+            discharge(&self.recycled, grown.unsigned_abs());
+        }
+        let used = self.used.load(Ordering::Relaxed);
+        let both = used.checked_add(self.recycled.load(Ordering::Relaxed));
+        both.is_some_and(|both| both <= self.limit.load(Ordering::Relaxed))
     }
 }
 

@@ -201,10 +201,6 @@ impl Connector for SharedMemoryConnector {
         }
     }
 
-    fn get_batch(&self, keys: &[Key], access: Access) -> Result<Vec<Option<Blob>>> {
-        keys.iter().map(|key| self.get(key, access)).collect()
-    }
-
     fn exists(&self, key: &Key) -> Result<bool> {
         let found = self.look(|directory| Ok(directory.contains(key)?.then_some(())));
         Ok(found?.is_some())
@@ -221,15 +217,6 @@ impl Connector for SharedMemoryConnector {
 
     fn evict(&self, key: &Key) -> Result<()> {
         self.remove(key)
-    }
-
-    fn evict_batch(&self, keys: &[Key]) -> Result<()> {
-        // Every key is tried; the first failure is told.
-        let mut result = Ok(());
-        for key in keys {
-            result = result.and(self.evict(key));
-        }
-        result
     }
 
     fn touch(&self, keys: &[Key], lease: Duration) -> Result<Vec<bool>> {

@@ -1,6 +1,6 @@
 //! Where an object goes, and where it is looked for: shared memory, then the disk.
 
-use super::control::{count_recycled, discharge};
+use super::control::discharge;
 use super::roots::{self, Root, fail};
 use super::{KIND, LIMIT_VARIABLE, SPILL_VARIABLE, SharedMemoryConnector, Usage, count};
 use crate::connectors::file::recycle;
@@ -22,7 +22,7 @@ impl SharedMemoryConnector {
             self.keep_hold();
             match published {
                 Ok(grown) => {
-                    count_recycled(&control.recycled, grown);
+                    self.count_recycled(grown);
                     return Ok(());
                 }
                 Err(error) => {
@@ -49,8 +49,8 @@ impl SharedMemoryConnector {
             self.keep_hold();
             match published {
                 Ok(grown) => {
-                    count_recycled(&control.recycled, grown);
                     discharge(&control.used, before);
+                    self.count_recycled(grown);
                     return self.remove_spilled(key);
                 }
                 Err(error) => {
@@ -117,20 +117,35 @@ impl SharedMemoryConnector {
     /// Counts an object in if it is to go to shared memory.
     fn admit(&self, bytes: u64) -> bool {
         let control = self.hold.control();
-        let is_short = || bytes >= LOOKS_AHEAD_FROM && !self.has_room_for(bytes);
-        if !is_short() && control.charge(bytes) {
+        if bytes >= LOOKS_AHEAD_FROM && !self.has_room_for(bytes) {
+            self.empty_all_recycled();
+            if !self.has_room_for(bytes) {
+                return false;
+            }
+        }
+        if control.charge(bytes) {
             return true;
         }
-        let Some(session) = self.memory.path().parent() else {
-            return false;
-        };
-        if control.recycled.load(Ordering::Relaxed) > 0 {
+        let session = self.memory.path().parent();
+        session.is_some_and(|session| count::recount(control, session)) && control.charge(bytes)
+    }
+
+    /// What is kept of evicted objects goes when there is no room for it beside what is stored: only
+    /// after a put, which may have used some of it.
+    fn count_recycled(&self, grown: i64) {
+        if !self.hold.control().count_recycled(grown) {
+            self.empty_all_recycled();
+        }
+    }
+
+    fn empty_all_recycled(&self) {
+        let control = self.hold.control();
+        if let Some(session) = self.memory.path().parent()
+            && control.recycled.load(Ordering::Relaxed) > 0
+        {
             let left = count::empty_recycled(session);
             control.recycled.store(left, Ordering::Relaxed);
         }
-        !is_short()
-            && (control.charge(bytes)
-                || (count::recount(control, session) && control.charge(bytes)))
     }
 
     /// Gives what is kept of evicted objects of this place back to the system.
@@ -153,9 +168,8 @@ impl SharedMemoryConnector {
         if bytes > 0
             && let Some(grown) = self.memory.remove(key)?
         {
-            let control = self.hold.control();
-            count_recycled(&control.recycled, grown);
-            discharge(&control.used, bytes);
+            discharge(&self.hold.control().used, bytes);
+            self.count_recycled(grown);
         }
         Ok(())
     }
