@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from proxystore.connectors.file import FileConnector
 from proxystore.connectors.redis import RedisConnector
 from proxystore.store import Store
 from proxystore.stream import StreamConsumer
@@ -217,6 +222,66 @@ def test_what_was_not_finished_is_delivered_again(
     patient.close()
     assert client.xpending(topic, 'g')['pending'] == 0
     publisher.close()
+
+
+def work_until_killed(address: RedisAddress, topic: str, results: Any) -> None:
+    subscriber = RedisStreamSubscriber(*address, topic, group='g', name='lost')
+    consumer = StreamConsumer[Any](subscriber)
+    done, held = consumer.next_object(), consumer.next()
+    results.put((done, type(held).__name__))
+    time.sleep(600)
+
+
+@pytest.mark.parametrize('inline_below', [0, 100_000])
+def test_a_killed_consumer_loses_and_leaks_nothing(
+    redis_server: RedisAddress, topic: str, store_dir: Path, inline_below: int
+) -> None:
+    with Store(topic, FileConnector(str(store_dir)), register=True) as store:
+        producer = StreamProducer[Any](
+            RedisStreamPublisher(*redis_server),
+            default_store=store,
+            inline_below=inline_below,
+        )
+        for i in range(6):
+            producer.send(topic, [i] * 1000, metadata={'i': i})
+        producer.close(topics=[topic])
+        results = SPAWN.Queue()
+        lost = SPAWN.Process(
+            target=work_until_killed, args=(redis_server, topic, results)
+        )
+        lost.start()
+        assert results.get(timeout=60) == ([0] * 1000, 'Proxy')
+        assert lost.pid is not None
+        os.kill(lost.pid, signal.SIGKILL)
+        lost.join()
+        heir = RedisStreamSubscriber(
+            *redis_server, topic, group='g', name='heir', claim_after=0.1, timeout=10
+        )
+        with StreamConsumer[Any](heir) as consumer:
+            got = sorted(m['i'] for m, _ in consumer.iter_objects_with_metadata())
+            if len(got) < 5:  # the end came before what was taken over
+                got += [m['i'] for m, _ in [consumer.next_object_with_metadata()]]
+        assert sorted(got) == [1, 2, 3, 4, 5]
+        assert [*store_dir.iterdir()] == []
+
+
+def test_a_slow_consumer_misses_nothing(redis_server: RedisAddress, topic: str) -> None:
+    subscriber = RedisSubscriber(*redis_server, topic)
+    with (
+        Store(topic, RedisConnector(*redis_server), register=True) as store,
+        StreamProducer[Any](
+            RedisPublisher(*redis_server), default_store=store
+        ) as producer,
+    ):
+        for i in range(200):
+            producer.send(topic, [i] * 100)
+        producer.close_topics(topic)
+        with StreamConsumer[Any](subscriber) as consumer:
+            slowly = []
+            for obj in consumer.iter_objects():
+                slowly.append(obj[0])
+                time.sleep(0.001)
+        assert slowly == [*range(200)]
 
 
 def test_the_newer_protocol_of_redis(redis_server: RedisAddress, topic: str) -> None:
