@@ -30,7 +30,7 @@ def _answers(address: RedisAddress) -> bool:
     try:
         with socket.create_connection(address, timeout=1) as connection:
             connection.sendall(b'PING\r\n')
-            return connection.recv(7) == b'+PONG\r\n'
+            return connection.recv(7) in (b'+PONG\r\n', b'-NOAUTH')
     except OSError:
         return False
 

@@ -238,6 +238,9 @@ def open_endpoint(
     endpoints: Sequence[str], dir: str | PathLike[str] | None
 ) -> tuple[NativeConnector, tuple[str, str, str]]: ...
 def open_redis(host: str, port: int) -> NativeConnector: ...
+def open_redis_url(
+    url: str,
+) -> tuple[NativeConnector, tuple[str, int, bool, bool, str]]: ...
 def open_shared_memory(
     dir: str | PathLike[str] | None,
     spill_dir: str | PathLike[str] | None,

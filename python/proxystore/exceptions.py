@@ -27,6 +27,7 @@ __all__ = [
     'ConnectorUnreachableError',
     'ConnectorUnsupportedError',
     'FrameError',
+    'InlineSecretError',
     'NewerFrameError',
     'ObjectTooLargeError',
     'ProxyStoreError',
@@ -45,6 +46,10 @@ class ConnectorError(ProxyStoreError):
 
 class ConnectorConfigError(ConnectorError, ValueError):
     """An option of a connector is wrong; the message names it."""
+
+
+class InlineSecretError(ConnectorConfigError, TypeError):
+    """A store that was given a password as it is cannot be sent elsewhere."""
 
 
 class ConnectorKeyError(ConnectorError, ValueError):

@@ -42,15 +42,15 @@ def test_redis(redis_server: RedisAddress) -> None:
 @pytest.mark.parametrize(
     ('url', 'message'),
     [
-        ('rediss://host', 'redis://'),
+        ('redisss://host', 'redis'),
         ('nonsense', 'Known: file://'),
         ('file://relative/path', 'three slashes'),
         ('file:///tmp/x?cleer=1', "Did you mean 'clear'"),
         ('file:///tmp/x?clear=maybe', 'true or false'),
         ('shm://?limit=lots', 'limit'),
         ('memory://?a=1', 'Options: none'),
-        ('redis://user:secret@host', 'travel in every proxy'),
-        ('redis://host:99999', 'port'),
+        ('redis://user@host', 'password'),
+        ('redis://host:99999', '[Pp]ort'),
     ],
 )
 def test_what_is_wrong_with_a_url_is_named(url: str, message: str) -> None:

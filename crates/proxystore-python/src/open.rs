@@ -2,6 +2,7 @@
 
 use crate::connector::PyNativeConnector;
 use crate::door::{Gil, through};
+use proxystore::config::Url;
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
@@ -40,6 +41,39 @@ pub(crate) fn open_redis(py: Python<'_>, host: String, port: u16) -> PyResult<Py
     let connector = through(py, Gil::Release, || RedisConnector::connect(config))?;
     Ok(PyNativeConnector::new(connector))
 }
+
+/// A connector of the Redis server that a URL names, and whether a password stands in the URL that
+/// must not be sent to other processes. Nothing is asked of the server if `connect` is false.
+#[pyfunction]
+#[pyo3(signature = (url))]
+pub(crate) fn open_redis_url(
+    py: Python<'_>,
+    url: &str,
+) -> PyResult<(PyNativeConnector, RedisParts)> {
+    let open = || {
+        let mut config = RedisConfig::from_url(Url::parse(url)?)?;
+        // As `open_redis`: what ProxyStore 1.x wrote is found too.
+        config.bare_keys |= config.namespace == RedisConfig::default().namespace;
+        RedisConnector::connect(config)
+    };
+    let connector = through(py, Gil::Release, open)?;
+    let config = connector.config();
+    let host = match &config.unix_socket {
+        Some(path) => path.display().to_string(),
+        None => config.host.clone(),
+    };
+    let parts = (
+        host,
+        config.port,
+        config.clear_on_close,
+        config.holds_secret(),
+        connector.to_string(),
+    );
+    Ok((PyNativeConnector::new(connector), parts))
+}
+
+/// Host, port, whether to clear on close, whether the URL holds a secret, the place in words.
+type RedisParts = (String, u16, bool, bool, String);
 
 /// What `join_shared_memory` needs: name, place, dir, spill_dir, origin.
 type SessionParts = (String, String, PathBuf, Option<PathBuf>, String);

@@ -101,6 +101,14 @@ impl Default for Registry {
                 #[cfg(feature = "redis")]
                 ("redis", crate::connectors::redis::open_url),
                 #[cfg(feature = "redis")]
+                ("rediss", crate::connectors::redis::open_url),
+                #[cfg(feature = "redis")]
+                ("redis+sentinel", crate::connectors::redis::open_url),
+                #[cfg(feature = "redis")]
+                ("rediss+sentinel", crate::connectors::redis::open_url),
+                #[cfg(feature = "redis")]
+                ("redis+profile", crate::connectors::redis::open_url),
+                #[cfg(feature = "redis")]
                 ("redis+unix", crate::connectors::redis::open_url),
             ],
         }

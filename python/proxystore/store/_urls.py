@@ -104,24 +104,18 @@ def _file(parts: SplitResult) -> Any:
 def _redis(parts: SplitResult) -> Any:
     from proxystore.connectors.redis import RedisConnector
 
-    if parts.username or parts.password or parts.path.strip('/'):
-        raise ConnectorConfigError(
-            'a redis:// URL for Python names host and port only: users, '
-            'passwords and databases would travel in every proxy'
-        )
-    options = _options(parts, {'clear': _flag})
-    try:
-        port = parts.port or 6379
-    except ValueError as error:
-        raise ConnectorConfigError(f'the port of {parts.netloc!r}: {error}') from None
-    return RedisConnector(parts.hostname or '127.0.0.1', port, **options)
-
-
-def _redis_socket(parts: SplitResult) -> Any:
-    from proxystore.connectors.redis import RedisConnector
-
-    options = _options(parts, {'clear': _flag})
-    return RedisConnector(unquote(parts.path), 0, **options)
+    if parts.scheme == 'redis' and not (
+        parts.username or parts.password or parts.path.strip('/') or parts.query
+    ):
+        # As the constructor: what travels is host and port.
+        try:
+            return RedisConnector(parts.hostname or '127.0.0.1', parts.port or 6379)
+        except ValueError as error:
+            raise ConnectorConfigError(f'in the URL of a server: {error}') from None
+    rest = f'?{parts.query}' if parts.query else ''
+    rest += f'#{parts.fragment}' if parts.fragment else ''
+    place = f'{parts.scheme}://{parts.netloc}{parts.path}'
+    return RedisConnector.from_url(place + rest)
 
 
 _KINDS = {
@@ -129,6 +123,10 @@ _KINDS = {
     'file': _file,
     'memory': _memory,
     'redis': _redis,
-    'redis+unix': _redis_socket,
+    'rediss': _redis,
+    'redis+profile': _redis,
+    'redis+sentinel': _redis,
+    'rediss+sentinel': _redis,
+    'redis+unix': _redis,
     'shm': _shared_memory,
 }

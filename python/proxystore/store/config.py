@@ -175,7 +175,7 @@ class StoreConfig(_StrictModel):
             connector = ConnectorConfig(kind=kind).get_connector_type()
             names = connector._wire_names  # type: ignore[attr-defined]
             kind = f'{connector.__module__}.{connector.__qualname__}'
-            options = dict(zip(names, options, strict=True))
+            options = dict(zip(names, options))  # noqa: B905
         return cls(
             name=name,
             connector=ConnectorConfig(kind=kind, options=options),

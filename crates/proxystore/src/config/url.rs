@@ -76,8 +76,11 @@ impl Url {
             Some((user, place)) => (Some(user), place),
             None => (None, authority),
         };
+        // Of several, `host:port,host:port`, the last port is taken off; see `hosts`.
+        let (others, last) = place.split_at(place.rfind(',').map_or(0, |at| at + 1));
         let (host, port) =
-            split_port(place).ok_or_else(|| wrong("the port is no number up to 65535"))?;
+            split_port(last).ok_or_else(|| wrong("the port is no number up to 65535"))?;
+        let host = &format!("{others}{host}");
         let decoded = |part: &str| {
             decode(part).ok_or_else(|| {
                 wrong("a `%` is not followed by two hexadecimal digits, or they are not UTF-8")
@@ -135,6 +138,24 @@ impl Url {
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
+    }
+
+    /// Several hosts, each with its port, as in `host:port,host:port`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn hosts(&self, default_port: u16) -> Vec<(String, u16)> {
+        let Some(host) = &self.host else {
+            return Vec::new();
+        };
+        // The last port was taken off already.
+        let (first, last) = host.rsplit_once(',').unwrap_or(("", host));
+        let mut hosts: Vec<_> = first
+            .split(',')
+            .filter(|one| !one.is_empty())
+            .filter_map(split_port)
+            .map(|(host, port)| (host.to_owned(), port.unwrap_or(default_port)))
+            .collect();
+        hosts.push((last.to_owned(), self.port.unwrap_or(default_port)));
+        hosts
     }
 
     /// The port.

@@ -12,8 +12,9 @@ const CUT_ABOVE: usize = 1 << 20;
 /// get, where 8 of 1 MB took 87 and 55, and one whole value 116 and 127 (medians, two busy cores).
 pub(super) const CHUNK_LEN: usize = 512 << 10;
 pub(super) const WINDOW: usize = 4;
-/// Chunks whose head never came (their writer died) go after this many seconds.
-pub(super) const ORPHANS_LIVE: &[u8] = b"86400";
+/// Chunks whose head never came (their writer died) go after this many milliseconds, or when their
+/// object's lease would have ended.
+pub(super) const ORPHANS_LIVE: &[u8] = b"86400000";
 
 const MAGIC: [u8; 8] = *b"\0PXchunk";
 const ID_LEN: usize = 26;

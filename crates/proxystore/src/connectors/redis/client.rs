@@ -3,8 +3,12 @@
 use super::config::RedisConfig;
 use super::connection::{Connection, Failure};
 use super::pool::Pool;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, interrupt};
 use std::io;
+use std::time::Duration;
+
+/// Before the second repetition; twice as long before each one after it.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A server as one process after the other uses it.
 #[derive(Debug)]
@@ -26,7 +30,9 @@ impl Client {
     }
 
     /// Runs `work` on a connection of its own. `work` must be fit to run twice: if the connection
-    /// turns out to be broken (the server was restarted, say), it runs once more on a fresh one.
+    /// turns out to be broken (the server was restarted, say), it runs again on a fresh one, at
+    /// once and then after longer and longer pauses. Every call is fit: keys are made before their
+    /// objects are sent, and setting or removing a second time changes nothing.
     pub(super) fn call<T>(
         &self,
         mut work: impl FnMut(&mut Connection) -> Result<T, Failure>,
@@ -36,19 +42,52 @@ impl Client {
             None => self.open()?,
         };
         let mut result = work(&mut connection);
-        if let Err(Failure::Broken(error)) = &result
-            && !is_timeout(error)
-            && error.kind() != io::ErrorKind::Interrupted
-        {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 0..self.config.retries {
+            if !self.is_worth_another(&result) {
+                break;
+            }
             // What broke this one has broken the idle ones as well.
             self.pool.clear();
-            connection = self.open()?;
-            result = work(&mut connection);
+            if attempt > 0 {
+                std::thread::sleep(pause);
+                pause *= 2;
+                if interrupt::is_requested() {
+                    result = Err(io::Error::from(io::ErrorKind::Interrupted).into());
+                    break;
+                }
+            }
+            match Connection::open(&self.config) {
+                Ok(opened) => {
+                    *connection = opened;
+                    result = work(&mut connection);
+                }
+                // The first failure is told, unless this one says more.
+                Err(Failure::Broken(error)) if attempt + 1 == self.config.retries => {
+                    return Err(self.unreachable(error));
+                }
+                Err(Failure::Broken(_)) => {}
+                Err(failure) => result = Err(failure),
+            }
         }
         if connection.is_reusable() {
             self.pool.give(connection);
         }
         result.map_err(|failure| self.error(failure))
+    }
+
+    /// Whether the server is gone for a moment, or is no longer the master.
+    fn is_worth_another<T>(&self, result: &Result<T, Failure>) -> bool {
+        match result {
+            Err(Failure::Broken(error)) => {
+                !is_timeout(error) && error.kind() != io::ErrorKind::Interrupted
+            }
+            Err(Failure::Server(words)) => {
+                words.starts_with("LOADING")
+                    || self.config.sentinel.is_some() && words.starts_with("READONLY")
+            }
+            _ => false,
+        }
     }
 
     /// Closes what is idle.
@@ -67,6 +106,12 @@ impl Client {
 
     fn unreachable(&self, error: io::Error) -> Error {
         let (place, advice) = (self.config.place(), self.config.advice());
+        if error.kind() == io::ErrorKind::InvalidInput {
+            // A file of the configuration, not the server.
+            return Error::new(ErrorKind::InvalidConfig, format!("TLS to {place}"))
+                .with_connector("redis")
+                .with_source(error);
+        }
         let kind = match ErrorKind::of_io(&error) {
             ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
             _ if error.kind() == io::ErrorKind::Interrupted => ErrorKind::Io,
@@ -95,9 +140,10 @@ impl Client {
                 Error::io(error, format!("waiting for {place}"))
             }
             Failure::Broken(error) => {
-                let message = format!("the connection to {place} broke");
+                let message = format!("the connection to {place} broke; the call may be repeated");
                 Error::new(ErrorKind::Unreachable, message).with_source(error)
             }
+            Failure::Config(error) => return error,
             Failure::NoMemory(len) => Error::new(
                 ErrorKind::TooLarge,
                 format!("an object of {len} bytes does not fit into this process's memory"),

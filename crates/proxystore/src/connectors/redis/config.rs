@@ -1,8 +1,10 @@
 //! Where the server is and how it is used.
 
-use crate::config::Url;
+use super::secret::shown;
+use super::sentinel::SentinelConfig;
+use super::tls::TlsConfig;
 use crate::{Error, ErrorKind, Result};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,8 +31,20 @@ pub struct RedisConfig {
     pub unix_socket: Option<PathBuf>,
     /// User of the server's access control; the default user if there is none.
     pub username: Option<String>,
-    /// Password of the user.
+    /// Password of the user. `${NAME}` stands for what the environment variable of that name says
+    /// wherever a connection is made: so it can be sent to other processes.
     pub password: Option<String>,
+    /// Whether a [`url`](crate::Connector::url) may hold the password itself, for other processes.
+    pub allow_secret: bool,
+    /// The name of the profile that all this was read from, which stands for it elsewhere.
+    pub profile: Option<String>,
+    /// How to speak TLS; without it the connection is in clear.
+    pub tls: Option<TlsConfig>,
+    /// Sentinels that know where the master of a service is; asked at each connection, instead of
+    /// host and port.
+    pub sentinel: Option<SentinelConfig>,
+    /// How often a call is repeated whose connection dropped, after longer and longer pauses.
+    pub retries: u32,
     /// Number of the database.
     pub db: u32,
     /// What [`close`](crate::Connector::close) does when its caller leaves the choice to the
@@ -56,6 +70,11 @@ impl Default for RedisConfig {
             unix_socket: None,
             username: None,
             password: None,
+            allow_secret: false,
+            profile: None,
+            tls: None,
+            sentinel: None,
+            retries: 5,
             db: 0,
             clear_on_close: false,
             connect_timeout: Duration::from_secs(5),
@@ -74,53 +93,6 @@ pub(super) enum Address<'a> {
 }
 
 impl RedisConfig {
-    /// Reads `redis://user:password@host:port/db` or `redis+unix:///socket`, and the options
-    /// `namespace`, `connect_timeout`, `timeout`, `bare_keys`, `clear`, and, of a socket, `db`.
-    ///
-    /// ```
-    /// use proxystore::config::Url;
-    /// use proxystore::connectors::redis::RedisConfig;
-    ///
-    /// let config = RedisConfig::from_url(Url::parse("redis://cache/2?timeout=3")?)?;
-    /// assert_eq!((config.host.as_str(), config.port, config.db), ("cache", 6379, 2));
-    /// # Ok::<(), proxystore::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidConfig`], with what is wrong.
-    pub fn from_url(mut url: Url) -> Result<Self> {
-        let mut config = Self::default();
-        if url.scheme() == "redis+unix" {
-            if url.path().len() < 2 || url.host().is_some() {
-                return Err(url.invalid("name the socket: `redis+unix:///absolute/path`"));
-            }
-            config.unix_socket = Some(url.path().into());
-            config.db = url.take("db")?.unwrap_or(config.db);
-        } else {
-            if let Some(host) = url.host() {
-                config.host = host.to_owned();
-            }
-            config.port = url.port().unwrap_or(config.port);
-            let db = url.path().trim_start_matches('/');
-            if !db.is_empty() {
-                config.db = db.parse().map_err(|_| {
-                    url.invalid("the path is the number of the database: `redis://host:port/0`")
-                })?;
-            }
-        }
-        config.username = url.username().map(str::to_owned);
-        config.password = url.password().map(str::to_owned);
-        config.namespace = url.take("namespace")?.unwrap_or(config.namespace);
-        config.timeout = url.take("timeout")?.unwrap_or(config.timeout);
-        let connect_timeout = url.take("connect_timeout")?;
-        config.connect_timeout = connect_timeout.unwrap_or(config.connect_timeout);
-        config.bare_keys = url.take("bare_keys")?.unwrap_or(config.bare_keys);
-        config.clear_on_close = url.take("clear")?.unwrap_or(config.clear_on_close);
-        url.finish()?;
-        config.check()?;
-        Ok(config)
-    }
-
     pub(super) fn address(&self) -> Address<'_> {
         match &self.unix_socket {
             Some(path) => Address::Unix(path),
@@ -128,68 +100,20 @@ impl RedisConfig {
         }
     }
 
-    /// The URL that [`from_url`](Self::from_url) reads, without `clear`: who opens it elsewhere
-    /// does not own the objects. It holds the password.
-    pub(super) fn to_url(&self) -> Option<String> {
-        use crate::percent::encode;
-        let mut url = match self.address() {
-            Address::Unix(path) => format!("redis+unix://{}", encode(path.to_str()?)),
-            Address::Tcp(host, port) => {
-                let user = match (&self.username, &self.password) {
-                    (_, None) => String::new(),
-                    (None, Some(password)) => format!(":{}@", encode_all(password)),
-                    (Some(name), Some(password)) => {
-                        format!("{}:{}@", encode_all(name), encode_all(password))
-                    }
-                };
-                let host = if host.contains(':') {
-                    format!("[{host}]")
-                } else {
-                    encode(host)
-                };
-                format!("redis://{user}{host}:{port}/{}", self.db)
-            }
-        };
-        let mut separator = '?';
-        let mut option = |name: &str, value: String| {
-            let _ = write!(url, "{separator}{name}={value}");
-            separator = '&';
-        };
-        let default = Self::default();
-        if self.unix_socket.is_some() && self.db != default.db {
-            option("db", self.db.to_string());
-        }
-        if self.namespace != default.namespace {
-            option("namespace", encode(&self.namespace));
-        }
-        let times = [
-            (
-                "connect_timeout",
-                self.connect_timeout,
-                default.connect_timeout,
-            ),
-            ("timeout", self.timeout, default.timeout),
-        ];
-        for (name, time, usual) in times {
-            if time != usual {
-                option(name, format!("{}", time.as_secs_f64()));
-            }
-        }
-        if self.bare_keys {
-            option("bare_keys", "true".to_owned());
-        }
-        // A URL of a socket has no place for a password.
-        (self.unix_socket.is_none() || self.password.is_none()).then_some(url)
-    }
-
     /// The place as a URL, without user and password.
     pub(super) fn place(&self) -> String {
         let db = self.db;
+        let scheme = if self.tls.is_some() {
+            "rediss"
+        } else {
+            "redis"
+        };
         match self.address() {
+            _ if let Some(sentinel) = &self.sentinel => sentinel.to_url(scheme, "", db),
             Address::Tcp(host, port) if host.contains(':') => {
-                format!("redis://[{host}]:{port}/{db}")
+                format!("{scheme}://[{host}]:{port}/{db}")
             }
-            Address::Tcp(host, port) => format!("redis://{host}:{port}/{db}"),
+            Address::Tcp(host, port) => format!("{scheme}://{host}:{port}/{db}"),
             Address::Unix(path) => format!("redis+unix://{}?db={db}", path.display()),
         }
     }
@@ -202,6 +126,7 @@ impl RedisConfig {
     /// How a person would try whether the server answers.
     pub(super) fn advice(&self) -> String {
         match self.address() {
+            _ if self.sentinel.is_some() => "are the sentinels and the master running?".to_owned(),
             Address::Tcp(host, port) => {
                 format!("is redis-server running there? Try: redis-cli -h {host} -p {port} ping")
             }
@@ -230,6 +155,12 @@ impl RedisConfig {
         if self.timeout.is_zero() {
             return wrong("`timeout` must be more than 0 seconds");
         }
+        if self.tls.is_some() && self.unix_socket.is_some() {
+            return wrong("`tls` is for connections over a network, not for a `unix_socket`");
+        }
+        if self.tls.is_some() && !cfg!(feature = "tls") {
+            return wrong("`rediss://` needs the crate's feature `tls`");
+        }
         if self.username.is_some() && self.password.is_none() {
             return wrong("`username` needs a `password`");
         }
@@ -247,11 +178,6 @@ impl RedisConfig {
     }
 }
 
-/// For user and password, where a `/` too would end them.
-fn encode_all(text: &str) -> String {
-    crate::percent::encode(text).replace('/', "%2F")
-}
-
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
@@ -259,7 +185,12 @@ impl fmt::Debug for RedisConfig {
             .field("port", &self.port)
             .field("unix_socket", &self.unix_socket)
             .field("username", &self.username)
-            .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("password", &self.password.as_deref().map(shown))
+            .field("allow_secret", &self.allow_secret)
+            .field("profile", &self.profile)
+            .field("tls", &self.tls)
+            .field("sentinel", &self.sentinel)
+            .field("retries", &self.retries)
             .field("db", &self.db)
             .field("clear_on_close", &self.clear_on_close)
             .field("connect_timeout", &self.connect_timeout)
@@ -273,6 +204,7 @@ impl fmt::Debug for RedisConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Url;
 
     #[test]
     fn what_is_wrong_is_named() {
@@ -355,6 +287,7 @@ mod tests {
             timeout: Duration::from_secs(2),
             namespace: "team".into(),
             bare_keys: true,
+            ..RedisConfig::default()
         };
         assert_eq!(config, wanted);
         let elsewhere = RedisConfig {

@@ -1,8 +1,9 @@
 //! One socket to a server: commands out, replies in.
 
-use super::config::RedisConfig;
+use super::config::{Address, RedisConfig};
 use super::protocol::{Commands, Head};
 use super::stream::{Stream, remaining};
+use super::{secret, sentinel};
 use crate::blob::Buffer;
 use crate::fork;
 use std::fmt;
@@ -24,6 +25,8 @@ pub(super) enum Failure {
     Server(String),
     /// What came is not what was asked for.
     Protocol(String),
+    /// What was configured does not hold here.
+    Config(crate::Error),
     /// This process has no memory for a value of so many bytes.
     NoMemory(usize),
 }
@@ -50,7 +53,14 @@ impl Connection {
     /// Connects, and introduces itself, within the connect timeout.
     pub(super) fn open(config: &RedisConfig) -> Result<Self, Failure> {
         let deadline = Instant::now() + config.connect_timeout;
-        let stream = Stream::connect(&config.address(), deadline)?;
+        let tls = config.tls.as_ref();
+        let stream = match &config.sentinel {
+            Some(sentinel) => {
+                let (host, port) = sentinel::master(config, sentinel, deadline)?;
+                Stream::connect(&Address::Tcp(&host, port), tls, deadline)?
+            }
+            None => Stream::connect(&config.address(), tls, deadline)?,
+        };
         let mut connection = Self {
             stream,
             generation: fork::generation(),
@@ -69,6 +79,7 @@ impl Connection {
     fn introduce(&mut self, config: &RedisConfig) -> Result<(), Failure> {
         let mut commands = Commands::new();
         if let Some(password) = &config.password {
+            let password = secret::resolve(password).map_err(Failure::Config)?;
             match &config.username {
                 Some(user) => commands.push(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
                 None => commands.push(&[b"AUTH", password.as_bytes()]),
@@ -107,7 +118,7 @@ impl Connection {
             let sent = sent.map_err(|error| self.broken(error))?;
             IoSlice::advance_slices(&mut rest, sent);
         }
-        Ok(())
+        self.stream.flush().map_err(|error| self.broken(error))
     }
 
     /// Reads the first line of a reply. What the server refuses is a failure.
@@ -149,6 +160,17 @@ impl Connection {
         match self.head()? {
             Head::Array(Some(len)) => {
                 self.owed = self.owed.saturating_add(len);
+                Ok(len)
+            }
+            head => Err(self.unexpected(&head)),
+        }
+    }
+
+    /// The same, or nothing.
+    pub(super) fn array_or_nothing(&mut self) -> Result<Option<usize>, Failure> {
+        match self.head()? {
+            Head::Array(len) => {
+                self.owed = self.owed.saturating_add(len.unwrap_or(0));
                 Ok(len)
             }
             head => Err(self.unexpected(&head)),

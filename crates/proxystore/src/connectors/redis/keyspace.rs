@@ -46,8 +46,8 @@ impl Keyspace {
                 commands.argument(b"SET");
                 commands.argument(&head.name(&self.prefix, sent));
                 commands.value(pieces.into_iter(), len);
-                commands.argument(b"EX");
-                commands.argument(ORPHANS_LIVE);
+                commands.argument(b"PX");
+                commands.argument(&payload.lease().map_or(ORPHANS_LIVE.to_vec(), chunk_millis));
                 connection.send(&commands)?;
                 sent += 1;
             } else {

@@ -14,11 +14,18 @@ mod lease;
 #[cfg(feature = "stream")]
 pub(crate) mod messages;
 mod pool;
+mod profile;
 mod protocol;
+mod secret;
+mod sentinel;
 mod stream;
+mod tls;
+mod url;
 mod waiting;
 
 pub use config::RedisConfig;
+pub use sentinel::SentinelConfig;
+pub use tls::TlsConfig;
 
 use crate::config::Url;
 use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
@@ -112,8 +119,9 @@ impl Connector for RedisConnector {
         "redis"
     }
 
+    /// None if it would hold a password that the configuration does not allow to be sent.
     fn url(&self) -> Option<String> {
-        self.config().to_url()
+        self.config().reference()
     }
 
     fn capability(&self) -> Capability {

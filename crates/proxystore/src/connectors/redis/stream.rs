@@ -1,8 +1,11 @@
 //! Bytes to and from a server, over whatever carries them, with limits of time.
 
 use super::config::Address;
+#[cfg(feature = "tls")]
+use super::tls::Session;
+use super::tls::TlsConfig;
 use crate::interrupt;
-use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -16,6 +19,8 @@ pub(super) struct Stream {
     /// How long one call of the system waits, and how long all of them without a byte between.
     slice: Duration,
     limit: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<Session>,
 }
 
 enum Socket {
@@ -32,8 +37,19 @@ pub(super) fn remaining(deadline: Instant) -> io::Result<Duration> {
 }
 
 impl Stream {
-    pub(super) fn connect(address: &Address<'_>, deadline: Instant) -> io::Result<Self> {
+    pub(super) fn connect(
+        address: &Address<'_>,
+        tls: Option<&TlsConfig>,
+        deadline: Instant,
+    ) -> io::Result<Self> {
+        #[cfg(not(feature = "tls"))]
+        let _ = tls; // refused by `RedisConfig::check`
         Ok(Self {
+            #[cfg(feature = "tls")]
+            tls: match (tls, address) {
+                (Some(tls), Address::Tcp(host, _)) => Some(Session::new(tls, host)?),
+                _ => None,
+            },
             socket: Socket::connect(address, deadline)?,
             slice: Duration::ZERO,
             limit: Duration::ZERO,
@@ -57,24 +73,49 @@ impl Stream {
         }
     }
 
-    pub(super) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.patiently(|| send_vectored(self.socket.as_raw_fd(), slices))
+    pub(super) fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (socket, slice, limit) = (&self.socket, self.slice, self.limit);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            return patiently(slice, limit, || tls.send(socket, slices));
+        }
+        patiently(slice, limit, || send_vectored(socket.as_raw_fd(), slices))
+    }
+
+    /// Sends what may still be on this side.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            let socket = &self.socket;
+            return patiently(self.slice, self.limit, || tls.flush(socket)).map(drop);
+        }
+        Ok(())
     }
 
     /// Receives at least one byte.
-    pub(super) fn receive(&self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let got = self.patiently(|| match &self.socket {
-            Socket::Tcp(stream) => { stream }.read_vectored(parts),
-            Socket::Unix(stream) => { stream }.read_vectored(parts),
-        });
-        match got {
+    pub(super) fn receive(&mut self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let (mut socket, slice, limit) = (&self.socket, self.slice, self.limit);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            let part = parts.iter_mut().find(|part| !part.is_empty());
+            let part = part.map(|part| &mut **part).unwrap_or_default();
+            return match patiently(slice, limit, || tls.receive(socket, part)) {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                got => got,
+            };
+        }
+        match patiently(slice, limit, || socket.read_vectored(parts)) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             got => got,
         }
     }
 
     /// Waits for something to receive. False if the time is over.
-    pub(super) fn is_readable(&self, limit: Duration) -> io::Result<bool> {
+    pub(super) fn is_readable(&mut self, limit: Duration) -> io::Result<bool> {
+        #[cfg(feature = "tls")]
+        if self.tls.as_mut().is_some_and(Session::has_more) {
+            return Ok(true);
+        }
         let began = Instant::now();
         loop {
             let left = limit.saturating_sub(began.elapsed());
@@ -103,28 +144,59 @@ impl Stream {
             }
         }
     }
+}
 
-    /// Repeats a call until it moves something, the time is over, or the program wants it to end.
-    fn patiently(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-        let mut waited = Duration::ZERO;
-        loop {
-            let error = match call() {
-                Ok(moved) => return Ok(moved),
-                Err(error) => error,
-            };
-            match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => waited += self.slice,
-                _ => return Err(error),
-            }
-            // After a slice as well: a signal just before the call does not wake it.
-            if interrupt::is_requested() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            if waited >= self.limit {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+/// Repeats a call until it moves something, the time is over, or the program wants it to end.
+fn patiently(
+    slice: Duration,
+    limit: Duration,
+    mut call: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let error = match call() {
+            Ok(moved) => return Ok(moved),
+            Err(error) => error,
+        };
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => waited += slice,
+            _ => return Err(error),
         }
+        // After a slice as well: a signal just before the call does not wake it.
+        if interrupt::is_requested() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if waited >= limit {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        self.read_vectored(&mut [IoSliceMut::new(target)])
+    }
+
+    fn read_vectored(&mut self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => { stream }.read_vectored(parts),
+            Socket::Unix(stream) => { stream }.read_vectored(parts),
+        }
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        send_vectored(self.as_raw_fd(), slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
