@@ -4,7 +4,7 @@ use super::buffer::{BufferView, QUICK_COPY};
 use super::encoded::Encoded;
 use crate::error::to_python;
 use proxystore::frame::{Codec, Frame};
-use proxystore::{Error, ErrorKind};
+use proxystore::{Error, ErrorKind, Payload};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
@@ -79,7 +79,7 @@ pub(super) fn decode_str<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound
             let text = Bound::from_owned_ptr_or_err(py, text)?;
             let start = ffi::PyUnicode_DATA(text.as_ptr()).cast::<u8>();
             fill(py, start, content.len(), |target| {
-                target.copy_from_slice(content);
+                Payload::from_bytes(content).copy_to(target);
             });
             return Ok(text);
         }
@@ -104,7 +104,9 @@ pub(super) fn decode_str<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound
 
 /// A copy as `bytes`.
 pub(super) fn copy_to_bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    new_bytes(py, content.len(), |target| target.copy_from_slice(content))
+    new_bytes(py, content.len(), |target| {
+        Payload::from_bytes(content).copy_to(target);
+    })
 }
 
 /// A `bytes` object of some length that `write` fills, without the interpreter lock if it is long.
@@ -137,7 +139,7 @@ pub(super) fn copy_to_bytearray<'py>(
         if !content.is_empty() {
             let start = ffi::PyByteArray_AsString(array.as_ptr()).cast();
             fill(py, start, content.len(), |target| {
-                target.copy_from_slice(content);
+                Payload::from_bytes(content).copy_to(target);
             });
         }
         Ok(array)
