@@ -23,7 +23,7 @@ impl RedisConfig {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfig`], with what is wrong.
+    /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig), with what is wrong.
     pub fn from_url(mut url: Url) -> Result<Self> {
         let mut config = Self::default();
         if url.scheme() == "redis+profile" {
