@@ -403,7 +403,9 @@ impl Store {
                     ErrorKind::Unsupported,
                     format!(
                         "the objects of {} cannot be reached from elsewhere, so they have no \
-                         reference: use a store over files, shared memory or a server",
+                         reference: use a store over files, shared memory or a server; one that \
+                         was given a password as it is needs `${{VARIABLE}}` in place of it, a \
+                         profile, or `allow_secret`",
                         self.inner.connector
                     ),
                 )
