@@ -1,5 +1,7 @@
 //! Endpoints as people and programs use them: real daemons, children of the test.
 
+#![allow(clippy::unwrap_used)] // a step that fails fails the test
+
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Key, Payload};
 use proxystore_endpoint::client::{Client, Running};
 use proxystore_endpoint::{EndpointConfig, EndpointConnector};
