@@ -32,6 +32,7 @@ const STREAMED_FROM: usize = 4 << 10;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Its pages are there before the copy.
+    #[cfg_attr(not(any(feature = "memory", feature = "file")), allow(dead_code))]
     Ready,
     /// Its pages come with the copy, zeroed by the kernel.
     Untouched,
