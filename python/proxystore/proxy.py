@@ -158,3 +158,13 @@ def _await_generator(generator: Generator[Any, Any, T]) -> Generator[Any, Any, T
     # `await p` for a target made by `types.coroutine`: what `__await__`
     # returns must not be such a generator itself.
     return (yield from generator)
+
+
+def _dask_tokenize(proxy: Proxy[Any]) -> tuple[str, Any]:
+    return 'proxystore.proxy.Proxy', proxy.__proxy_factory__
+
+
+# Dask names a task after its arguments, and asks each of them for these two:
+# without them, who submits a proxy would resolve it.
+Proxy.__dask_tokenize__ = _dask_tokenize  # type: ignore[attr-defined]
+Proxy.__dask_future__ = False  # type: ignore[attr-defined]

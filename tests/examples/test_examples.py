@@ -23,7 +23,7 @@ WITH_LARGER_PACKAGES = {
 ALONE = sorted(
     path.stem
     for path in (ROOT / 'examples').glob('*.py')
-    if path.stem not in WITH_LARGER_PACKAGES
+    if path.stem not in {*WITH_LARGER_PACKAGES, 'frameworks'}  # tests/frameworks
 )
 
 

@@ -161,7 +161,7 @@ class _Task(Generic[R]):
         return self.__dict__ | {'_travelled': True}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Dask hands over the result of another task as that task returned it.
+        # What was not pickled: in a thread, or the result of another task.
         args = tuple(_received(each) for each in args)
         kwargs = {name: _received(each) for name, each in kwargs.items()}
         result = self._function(*args, **kwargs)
@@ -174,10 +174,10 @@ class _Task(Generic[R]):
 
 
 class _Handover:
-    """A result on its way: whoever unpickles it gets the proxy, or its owner.
+    """A proxy on its way: whoever unpickles it gets the proxy, or its owner.
 
-    It may be pickled more than once, which an owner may not. And it cannot be
-    called, as a proxy can: Parsl would hash a result that can.
+    It may be pickled more than once, which an owner may not. And it is not of
+    the target's class and cannot be called, so no framework looks closer.
     """
 
     def __init__(self, proxy: Proxy[Any], ownership: bool) -> None:
@@ -255,7 +255,8 @@ class StoreExecutor(Executor):
             return passed, []
         proxies: list[Any] = self.store.proxy_batch([passed[place] for place in places])
         for place, proxy in zip(places, proxies, strict=True):
-            passed[place] = proxy
+            # Not the proxy itself: Dask looks into lists and dictionaries.
+            passed[place] = _Handover(proxy, ownership=False)
         if not self.ownership:
             return passed, []
         keys = [get_key(proxy) for proxy in proxies]
