@@ -129,6 +129,10 @@ bench-rust: machine reports
 	@$(PYTHON) benches/rust/table.py > .build/rust.md
 	@$(PYTHON) benches/store/results.py benches/RESULTS.md 'Rust, without an interpreter' .build/rust.md
 
+.PHONY: bench-endpoint
+bench-endpoint: machine ## Gets from a peer over every way beside plain TCP, in milliseconds; wants a quiet machine.
+	@cargo bench --quiet -p proxystore-endpoint --features daemon --bench peers
+
 .PHONY: bench-future
 bench-future: $(VENV)/.wheel $(VENV)/.group-bench redis
 	@$(VENV)/bin/python benches/future/latency.py --write benches/RESULTS.md
