@@ -84,7 +84,8 @@ def forms(connectors: dict[str, Any]) -> dict[str, Any]:
     found['locker'] = ProxyLocker(file.proxy_from_key(keys['file']))
     found['proxy of an object'] = Proxy(SimpleFactory('x'))
     found['proxy of a function'] = Proxy(LambdaFactory(max, 1, 2))
-    found['proxy of an inline object'] = Proxy(InlineFactory(_core.serialize('x')))
+    inline = InlineFactory[Any](_core.serialize('x'), file._make_recipe())
+    found['proxy of an inline object'] = Proxy(inline)
     return found
 
 

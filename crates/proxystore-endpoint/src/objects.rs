@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// The objects of this endpoint, which it serves to its clients and its peers.
 ///
-/// Calls may block for as long as a disk does; [`get`], [`put`], [`exists`] and [`evict`] of this
+/// Calls may block for as long as a disk does; the functions of the same names in this
 /// module are the same for asynchronous callers. All may be called from many threads at once; a
 /// reader sees the whole object or none.
 pub trait Objects: Send + Sync + 'static {

@@ -414,7 +414,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         polling_backoff_factor: float = 1,
         polling_interval_limit: float | None = None,
         polling_timeout: float | None = None,
-    ) -> Future[T]:
+    ) -> Future[T]:  # pyright: ignore[reportInvalidTypeVarUse]
         """Return a future whose result travels through this store.
 
         Args:
