@@ -93,18 +93,17 @@ impl Policy {
 
     /// Whether an object is taken, by what is known of it.
     #[must_use]
-    pub fn takes<T: AsRef<str>>(
+    pub fn takes(
         &self,
         size: Option<u64>,
-        subset_tags: Option<&[T]>,
-        superset_tags: Option<&[T]>,
+        subset_tags: Option<&[&str]>,
+        superset_tags: Option<&[&str]>,
     ) -> bool {
         let has = |tags: &[String], tag: &str| tags.iter().any(|one| one == tag);
         size.is_none_or(|size| (self.min_size..=self.max_size).contains(&size))
-            && subset_tags
-                .is_none_or(|tags| tags.iter().all(|tag| has(&self.subset_tags, tag.as_ref())))
+            && subset_tags.is_none_or(|tags| tags.iter().all(|tag| has(&self.subset_tags, tag)))
             && superset_tags.is_none_or(|tags| {
-                let given = |tag: &String| tags.iter().any(|one| one.as_ref() == tag);
+                let given = |tag: &String| tags.iter().any(|one| one == tag);
                 self.superset_tags.iter().all(given)
             })
     }
@@ -154,12 +153,10 @@ fn matches(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const NONE: Option<&[&str]> = None;
-
     #[test]
     fn sizes() {
         let policy = Policy::default().min_size(5).max_size(10);
-        let taken = |size| policy.takes(size, NONE, NONE);
+        let taken = |size| policy.takes(size, None, None);
         assert!(taken(None) && taken(Some(5)) && taken(Some(10)));
         assert!(!taken(Some(4)) && !taken(Some(11)));
     }

@@ -233,7 +233,10 @@ fn a_process_that_resolves() {
 fn a_reference_is_resolved_by_another_process() {
     let server = RedisServer::start(&["--requirepass", "a /secret"]);
     let (_, file) = folder("across");
-    let redis = format!("redis://:a%20%2Fsecret@127.0.0.1:{}/1", server.port());
+    let redis = format!(
+        "redis://:a%20%2Fsecret@127.0.0.1:{}/1?allow_secret=true",
+        server.port()
+    );
     for url in [file.as_str(), redis.as_str(), "shm://"] {
         let store = Store::open("across processes", url).unwrap();
         let proxy = store.proxy(&"across".to_owned()).unwrap();

@@ -15,11 +15,11 @@ use std::time::Duration;
 ///
 /// let config = RedisConfig {
 ///     host: "cache.example.org".to_owned(),
-///     password: Some("secret".to_owned()),
+///     password: Some("sesame".to_owned()),
 ///     ..RedisConfig::default()
 /// };
 /// assert_eq!(config.port, 6379);
-/// assert!(!format!("{config:?}").contains("secret"));
+/// assert!(!format!("{config:?}").contains("sesame"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
