@@ -23,6 +23,10 @@ thread_local! {
 /// generation, so that the collection that was put off does not walk it at once.
 const PROMOTE_FROM: usize = 256 << 10;
 
+/// CPython 3.12 begins with some 375 frozen objects of its own. A program that freezes on its own
+/// account freezes all that there are, which are tens of thousands.
+const FROZEN_BY_NOBODY: usize = 1000;
+
 /// Keeps the collector off until it is dropped. Pauses nest.
 pub(super) struct Pause<'py>(Python<'py>);
 
@@ -53,7 +57,7 @@ impl<'py> Pause<'py> {
         let frozen: usize = gc
             .call_method0(pyo3::intern!(py, "get_freeze_count"))?
             .extract()?;
-        if frozen == 0 {
+        if frozen < FROZEN_BY_NOBODY {
             gc.call_method0(pyo3::intern!(py, "freeze"))?;
             gc.call_method0(pyo3::intern!(py, "unfreeze"))?;
         }
