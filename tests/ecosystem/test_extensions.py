@@ -16,6 +16,7 @@ from proxystore.proxy import Proxy
 from proxystore.proxy import is_resolved
 from proxystore.store import Store
 from proxystore.store import get_store
+from proxystore.store import unregister_store
 from proxystore.store.utils import get_key
 
 pytestmark = [
@@ -98,8 +99,10 @@ def test_a_store_over_its_connector(distributed_memory: Store[Any]) -> None:
     store.evict(keys[0])
     assert not store.exists(keys[0])
     assert store.exists(keys[1])
+    unregister_store(store)
     again: Store[Any] = Store.from_config(store.config())
     assert again.get(keys[1]) == 'two'
+    unregister_store(again)
     again.close()
 
 
