@@ -97,7 +97,7 @@ lint-python: $(VENV)/.wheel $(VENV)/.group-test $(VENV)/.group-lint
 	@echo '==> lint: Python'
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check .
-	@$(VENV)/bin/mypy --strict python/proxystore
+	@$(VENV)/bin/mypy --strict python/proxystore examples
 	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	@MYPYPATH=python $(VENV)/bin/python -m mypy.stubtest --concise --ignore-disjoint-bases --allowlist scripts/stubtest_allowlist.txt proxystore._core
 

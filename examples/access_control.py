@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from proxystore.factory import Factory
+from proxystore.proxy import FactoryType
 from proxystore.proxy import Proxy
 from proxystore.proxy import ProxyResolveError
 from proxystore.proxy import get_factory
@@ -40,7 +41,7 @@ class GuardedFactory(Factory[T]):
         grants: A JSON file: a list of the users who may read.
     """
 
-    def __init__(self, factory: Factory[T], grants: Path) -> None:
+    def __init__(self, factory: FactoryType[T], grants: Path) -> None:
         self.factory = factory
         self.grants = grants
 

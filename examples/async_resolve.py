@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
+from proxystore.proxy import Proxy
+from proxystore.serialize import BytesLike
 from proxystore.store import Store
 from proxystore.store.utils import resolve_async
 
@@ -43,12 +45,12 @@ class DistantConnector:
     def from_config(cls, config: dict[str, Any]) -> DistantConnector:
         return cls(**config)
 
-    def put(self, obj: bytes) -> DistantKey:
+    def put(self, obj: BytesLike) -> DistantKey:
         key = DistantKey(uuid.uuid4().hex)
         self.objects[key] = bytes(obj)
         return key
 
-    def put_batch(self, objs: Sequence[bytes]) -> list[DistantKey]:
+    def put_batch(self, objs: Sequence[BytesLike]) -> list[DistantKey]:
         return [self.put(obj) for obj in objs]
 
     def get(self, key: DistantKey) -> bytes | None:
@@ -76,7 +78,7 @@ def one_after_the_other(large_input: dict[str, int]) -> int:
     return sum(large_input.values())  # the first use waits for the object
 
 
-def overlapped(large_input: dict[str, int]) -> int:
+def overlapped(large_input: Proxy[dict[str, int]]) -> int:
     resolve_async(large_input)
     compute(10)
     return sum(large_input.values())  # it is here by now

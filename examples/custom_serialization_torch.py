@@ -35,7 +35,7 @@ def deserialize_torch_model(data: bytes) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument('--host', default='127.0.0.1')
     parser.add_argument('--port', type=int, default=6379)
     options = parser.parse_args()
@@ -47,6 +47,7 @@ def main() -> None:
     with RedisStore('models', hostname=options.host, port=options.port) as store:
         key = store.set(model, serializer=serialize_torch_model)
         fetched = store.get(key, deserializer=deserialize_torch_model)
+        assert fetched is not None
         assert torch.equal(fetched(data), model(data))
 
         key = store.set([1, 2, 3], serializer=serialize_torch_model)

@@ -38,8 +38,8 @@ PICTURE = """\
 # The jobs. Nothing here knows of proxies.
 
 
-def sum_of(array: np.ndarray) -> np.float64:
-    return np.sum(array)
+def sum_of(array: np.ndarray) -> float:
+    return float(np.sum(array))
 
 
 def means_of(arrays: dict[str, np.ndarray]) -> dict[str, float]:
@@ -47,7 +47,9 @@ def means_of(arrays: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def sales_by_city(table: pd.DataFrame) -> pd.DataFrame:
-    return table.groupby('city')[['sales', 'visits']].sum()
+    sums = table.groupby('city')[['sales', 'visits']].sum()
+    assert isinstance(sums, pd.DataFrame)
+    return sums
 
 
 class Outcome(NamedTuple):
@@ -92,6 +94,7 @@ def measure(
     """Does one job in both ways, `repeat` times each, and checks the results."""
     expected = job(obj)
     rows = []
+    proxy_bytes = 0
     for _ in range(repeat):
         start = time.perf_counter()
         proxy = store.proxy(obj, populate_target=False)
@@ -165,13 +168,13 @@ def show(rows: list[Row]) -> None:
             f'{seconds * 1e3:,.1f} ms' if seconds >= 1e-3 else f'{seconds * 1e6:.0f} µs'
         )
 
-    header = ('object', 'bytes', 'its proxy', 'put', 'resolve')
-    header += ('job by proxy', 'job by value', 'faster')
+    header = ['object', 'bytes', 'its proxy', 'put', 'resolve']
+    header += ['job by proxy', 'job by value', 'faster']
     lines = [header]
     for row in rows:
         cells = [row.name, f'{row.object_bytes:,}', f'{row.proxy_bytes} bytes']
         cells += [milliseconds(seconds) for seconds in row[3:]]
-        lines.append((*cells, f'{row.job_by_value / row.job_by_proxy:.1f} x'))
+        lines.append([*cells, f'{row.job_by_value / row.job_by_proxy:.1f} x'])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         first, *rest = (
@@ -181,7 +184,7 @@ def show(rows: list[Row]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument(
         '--megabytes', type=int, default=100, help='size of each object'
     )

@@ -24,20 +24,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from proxystore.proxy import Proxy
 from proxystore.store import Store
+from proxystore.store.utils import get_key
 
 Task = Callable[[Any, int], Any]
 Run = Callable[[Task, Any, range], list[Any]]
 
 
-def work(shared, index):
+def work(shared: Any, index: int) -> Any:
     """A task; it does not know how its arguments come."""
     import numpy as np  # where Parsl sends a function, there are no globals
 
     return np.asarray(shared) + index
 
 
-def work_by_proxy(shared, index):
+def work_by_proxy(shared: Proxy[Any], index: int) -> Any:
     """The same, with its result put into the store that its argument came from.
 
     A *locked* proxy cannot be resolved by accident: a framework may look closely at a result that
@@ -99,7 +101,8 @@ def ray() -> Iterator[Run]:
 
     def run(task: Task, shared: Any, indexes: range) -> list[Any]:
         remote = framework.remote(task)
-        return framework.get([remote.remote(shared, i) for i in indexes])
+        results: list[Any] = framework.get([remote.remote(shared, i) for i in indexes])
+        return results
 
     try:
         yield run
@@ -144,9 +147,10 @@ def globus_compute() -> Iterator[Run]:
     ) as pool:
 
         def run(task: Task, shared: Any, indexes: range) -> list[Any]:
+            named: dict[str, Any] = {}
             packed = [
                 serializer.pack_buffers(
-                    [serializer.serialize(part) for part in (task, (shared, i), {})]
+                    [serializer.serialize(part) for part in (task, (shared, i), named)]
                 )
                 for i in indexes
             ]
@@ -158,7 +162,7 @@ def globus_compute() -> Iterator[Run]:
         yield run
 
 
-def unpack_and_run(packed):
+def unpack_and_run(packed: str) -> Any:
     from globus_compute_sdk.serialize import ComputeSerializer
 
     serializer = ComputeSerializer()
@@ -203,7 +207,7 @@ def torch() -> Iterator[Run]:
     )
 
 
-def as_it_is(item):
+def as_it_is(item: Any) -> Any:
     return item
 
 
@@ -231,7 +235,7 @@ def seconds(job: Callable[[], float]) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument('framework', choices=FRAMEWORKS)
     parser.add_argument('--megabytes', type=int, default=20, help='of each array')
     parser.add_argument('--tasks', type=int, default=8)
@@ -251,7 +255,7 @@ def main() -> None:
             results = [each.unlock() for each in run(work_by_proxy, shared, indexes)]
             total = sum(float(each[0]) for each in results)
             for each in (shared, *results):
-                store.evict(each.__proxy_factory__.key)
+                store.evict(get_key(each))
             return total
 
         expected, without = seconds(plain)

@@ -28,11 +28,12 @@ from typing import Any
 import numpy as np
 from globus_compute_sdk import Executor
 from globus_compute_sdk.serialize import ComputeSerializer
+from proxystore.proxy import Proxy
 from proxystore.proxy import extract
 from proxystore.store import Store
 
 
-def count(samples):
+def count(samples: Proxy[Any]) -> Any:
     """Map: how often each value occurs."""
     import numpy as np
     from proxystore.store import get_store
@@ -41,7 +42,7 @@ def count(samples):
     return get_store(samples).proxy(counts)
 
 
-def add(counts):
+def add(counts: list[Proxy[Any]]) -> Any:
     """Reduce: the sum of the counts."""
     import numpy as np
     from proxystore.store import get_store
@@ -53,7 +54,8 @@ def run(task: str) -> str:
     """What a worker of an endpoint does with a task: unpack, call, pack the result."""
     serializer = ComputeSerializer()
     function, args, kwargs = serializer.unpack_and_deserialize(task)
-    return serializer.serialize(function(*args, **kwargs))
+    result: str = serializer.serialize(function(*args, **kwargs))
+    return result
 
 
 class LocalExecutor(FuturesExecutor):
@@ -66,7 +68,7 @@ class LocalExecutor(FuturesExecutor):
 
     def submit(
         self, function: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> Future:
+    ) -> Future[Any]:
         parts = [self.serializer.serialize(part) for part in (function, args, kwargs)]
         task = self.serializer.pack_buffers(parts)
         print(f'{function.__name__}: a task of {len(task):,} bytes')
@@ -85,7 +87,7 @@ class LocalExecutor(FuturesExecutor):
         self.pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
 
-def open_store(redis: str | None) -> Store:
+def open_store(redis: str | None) -> Store[Any]:
     if redis is None:
         return Store('mapreduce', register=True)
     from proxystore.connectors.redis import RedisConnector
@@ -95,7 +97,7 @@ def open_store(redis: str | None) -> Store:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument('--endpoint', help='UUID of a Globus Compute endpoint')
     where.add_argument('--local', action='store_true', help='a pool of processes here')

@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from typing import Any
 
 import numpy as np
 import parsl
 from parsl.config import Config
 from parsl.executors import HighThroughputExecutor
 from parsl.providers import LocalProvider
+from proxystore.proxy import Proxy
 from proxystore.proxy import extract
 from proxystore.store import Store
 
 
-@parsl.python_app
-def count(samples):
+def count(samples: Proxy[Any]) -> Any:
     """Map: how often each value occurs. It knows nothing of proxies but for its result."""
     import numpy as np
     from proxystore.store import get_store
@@ -37,8 +38,7 @@ def count(samples):
     return get_store(samples).locked_proxy(counts)
 
 
-@parsl.python_app
-def add(counts):
+def add(counts: list[Proxy[Any]]) -> Any:
     """Reduce: the sum of the counts."""
     import numpy as np
     from proxystore.store import get_store
@@ -46,7 +46,7 @@ def add(counts):
     return get_store(counts[0]).locked_proxy(np.sum(counts, axis=0))
 
 
-def open_store(redis: str | None) -> Store:
+def open_store(redis: str | None) -> Store[Any]:
     if redis is None:
         return Store('mapreduce', register=True)
     from proxystore.connectors.redis import RedisConnector
@@ -56,7 +56,7 @@ def open_store(redis: str | None) -> Store:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument('--redis', metavar='HOST:PORT')
     parser.add_argument('--chunks', type=int, default=4)
     parser.add_argument('--samples', type=int, default=1_000_000, help='in each chunk')
@@ -72,8 +72,9 @@ def main() -> None:
             provider=LocalProvider(init_blocks=1, max_blocks=1),
         )
         with parsl.load(Config(executors=[executor], run_dir=folder)):
-            mapped = [count(store.proxy(chunk)) for chunk in chunks]
-            total = add([future.result().unlock() for future in mapped]).result()
+            map_app, reduce_app = parsl.python_app(count), parsl.python_app(add)
+            mapped = [map_app(store.proxy(chunk)) for chunk in chunks]
+            total = reduce_app([future.result().unlock() for future in mapped]).result()
             counts = extract(total.unlock())
     assert np.array_equal(counts, np.bincount(np.concatenate(chunks), minlength=100))
     print(f'counted {counts.sum():,} samples in {options.chunks} chunks')

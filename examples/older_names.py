@@ -33,7 +33,8 @@ def serialize_array(array: np.ndarray) -> bytes:
 
 
 def deserialize_array(data: bytes) -> np.ndarray:
-    return np.load(io.BytesIO(data))
+    array: np.ndarray = np.load(io.BytesIO(data))
+    return array
 
 
 def main() -> None:
@@ -52,17 +53,20 @@ def main() -> None:
 
     # `set` is the older name of `put`.
     key = store.set(x, serializer=serialize_array)
-    assert np.array_equal(store.get(key, deserializer=deserialize_array), x)
+    stored: np.ndarray | None = store.get(key, deserializer=deserialize_array)
+    assert stored is not None and np.array_equal(stored, x)
     store.evict(key)
     store.close()
 
     # Stores by their class.
     with tempfile.TemporaryDirectory() as folder:
         store = FileStore('mystore', store_dir=f'{folder}/store', cache_size=16)
-        assert np.array_equal(store.get(store.set(x)), x)
+        stored = store.get(store.set(x))
+        assert stored is not None and np.array_equal(stored, x)
         store.close()
     store = LocalStore('local')
-    assert np.array_equal(store.get(store.set(x)), x)
+    stored = store.get(store.set(x))
+    assert stored is not None and np.array_equal(stored, x)
     store.close()
     print('done')
 

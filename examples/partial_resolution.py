@@ -89,7 +89,9 @@ def main() -> None:
         received = pickle.loads(message)
 
         assert norm(received) == norm(array[2_500:3_500])
-        fetched = get_factory(received).fetched()
+        factory = get_factory(received)
+        assert isinstance(factory, RowsFactory)
+        fetched = factory.fetched()
         print(f'{len(message):,} bytes sent; of 10 blocks fetched: {fetched}')
         assert fetched == [2, 3]
 

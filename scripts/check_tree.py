@@ -20,6 +20,7 @@ MEASURED = {'.rs', '.py', '.pyi', '.sh'}
 """Which files the limit is for."""
 
 LONGER = {
+    'python/proxystore/_core.pyi': 'the stub of one module, whose proxy type has every operator',
     'tests/proxy/operations.py': 'one table: every operation of the language',
     'tests/proxy/targets.py': 'one table: every kind of target',
 }

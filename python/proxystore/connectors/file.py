@@ -52,7 +52,11 @@ class FileConnector(NativeBase[FileKey]):
     _wire_names = ('store_dir', 'clear', 'buffering')
 
     def __init__(
-        self, store_dir: str, *, clear: bool = True, buffering: int = -1
+        self,
+        store_dir: str | os.PathLike[str],
+        *,
+        clear: bool = True,
+        buffering: int = -1,
     ) -> None:
         self.store_dir = os.path.abspath(store_dir)  # noqa: PTH100
         self.clear = clear

@@ -60,7 +60,7 @@ class Connector(Protocol[KeyT]):
         """Return the object of a key, or None."""
         ...
 
-    def get_batch(self, keys: Sequence[KeyT]) -> list[BytesLike | None]:
+    def get_batch(self, keys: Sequence[KeyT]) -> Sequence[BytesLike | None]:
         """Return the objects of several keys, in order."""
         ...
 

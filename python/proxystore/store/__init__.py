@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 from typing import TypeVar
 from typing import cast
+from typing import overload
 
 from proxystore import _core
 from proxystore.proxy import Proxy
@@ -149,6 +150,10 @@ def store_registration(
             unregister_store(store)
 
 
+@overload
+def get_store(val: Proxy[Any]) -> Store[Any]: ...
+@overload
+def get_store(val: str) -> Store[Any] | None: ...
 def get_store(val: str | Proxy[T]) -> Store[Any] | None:
     """Return a registered store by its name, or the store of a proxy.
 

@@ -279,7 +279,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
 
     def proxy_batch(
         self,
-        objs: Sequence[T | NonProxiableT],
+        objs: Sequence[T],
         *,
         evict: bool = False,
         lifetime: Lifetime | None = None,
@@ -289,7 +289,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         skip_nonproxiable: bool = False,
         snapshot: bool = False,
         **kwargs: Any,
-    ) -> list[Proxy[T] | NonProxiableT]:
+    ) -> list[Proxy[T]]:
         """Put several objects at once and return proxies of them.
 
         Args:
@@ -326,7 +326,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
 
     def locked_proxy(
         self,
-        obj: T | NonProxiableT,
+        obj: T,
         *,
         evict: bool = False,
         lifetime: Lifetime | None = None,
@@ -336,7 +336,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         skip_nonproxiable: bool = True,
         snapshot: bool = False,
         **kwargs: Any,
-    ) -> ProxyLocker[T] | NonProxiableT:
+    ) -> ProxyLocker[T]:
         """Put an object and return a proxy that cannot be resolved by accident.
 
         `unlock()` of what is returned gives the proxy. The arguments are
@@ -353,13 +353,13 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             snapshot=snapshot,
             **kwargs,
         )
-        if type(proxy) is Proxy:
-            return ProxyLocker(cast('Proxy[T]', proxy))
-        return cast('NonProxiableT', proxy)
+        if type(proxy) is not Proxy:  # what cannot be proxied comes back as it is
+            return cast('ProxyLocker[T]', proxy)
+        return ProxyLocker(cast('Proxy[T]', proxy))
 
     def owned_proxy(
         self,
-        obj: T | NonProxiableT,
+        obj: T,
         *,
         serializer: SerializerT | None = None,
         deserializer: DeserializerT | None = None,
@@ -367,7 +367,7 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         skip_nonproxiable: bool = True,
         snapshot: bool = False,
         **kwargs: Any,
-    ) -> OwnedProxy[T] | NonProxiableT:
+    ) -> OwnedProxy[T]:
         """Put an object and return its owner: it is evicted when that goes.
 
         See `proxystore.store.ref` for borrowing from it. The other arguments
@@ -396,8 +396,8 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             snapshot=snapshot,
             **kwargs,
         )
-        if type(proxy) is not Proxy:
-            return cast('NonProxiableT', proxy)
+        if type(proxy) is not Proxy:  # what cannot be proxied comes back as it is
+            return cast('OwnedProxy[T]', proxy)
         from proxystore.store.ref import into_owned
 
         owned: OwnedProxy[T] = into_owned(cast('Proxy[T]', proxy))

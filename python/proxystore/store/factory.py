@@ -9,8 +9,8 @@ from typing import Generic
 from typing import TypeVar
 
 from proxystore import _core
+from proxystore.connectors.protocols import Connector
 from proxystore.store.exceptions import ProxyResolveMissingKeyError
-from proxystore.store.types import ConnectorT
 
 if TYPE_CHECKING:
     import sys
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ['PollingStoreFactory', 'StoreFactory', 'T']
 
 T = TypeVar('T')
+ConnectorT = TypeVar('ConnectorT', bound=Connector[Any])
 
 
 class StoreFactory(_core.StoreFactoryBase, Generic[ConnectorT, T]):

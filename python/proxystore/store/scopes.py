@@ -26,7 +26,7 @@ P = ParamSpec('P')
 class FutureWithCallback(Protocol):
     """A future of any library that calls back when it is done."""
 
-    def add_done_callback(self, callback: Callable[[FutureWithCallback], Any]) -> None:
+    def add_done_callback(self, callback: Callable[[Any], Any], /) -> None:
         """Call a function with the future once it is done."""
         ...
 
@@ -68,7 +68,7 @@ def mark_refs_out_of_scope(*refs: RefProxy[Any] | RefMutProxy[Any]) -> None:
 
 
 def submit(
-    submit_func: Callable[P, FutureT],
+    submit_func: Callable[..., FutureT],
     *,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
@@ -110,8 +110,7 @@ def submit(
         for each in candidates
         if issubclass(type(each), (RefProxy, RefMutProxy))
     }
-    call: Any = submit_func
-    future: FutureT = call(*args, **kwargs)
+    future = submit_func(*args, **kwargs)
     if not callable(getattr(future, 'add_done_callback', None)):
         raise TypeError(
             f'submit_func returned an object of type {type(future).__name__} without '

@@ -35,7 +35,9 @@ reveal_type(next(consumer.iter_objects_with_metadata()))
 async def beside_a_loop(proxy: Proxy[str]) -> None:
     reveal_type(await aresolve(proxy))
     reveal_type(await store.aproxy([1.5]))
-    reveal_type(await store.aput('x'))
+    key = await store.aput('x')
+    reveal_type(key)
+    reveal_type(await store.aget(key))
     async for item in consumer:
         reveal_type(item)
     reveal_type(await consumer.anext_object())
