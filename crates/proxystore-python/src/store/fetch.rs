@@ -1,5 +1,6 @@
 //! Getting an object: from the cache, from a fetch of another thread, or from the connector.
 
+use super::flight_name::flight_name;
 use super::{Opened, PyStore};
 use crate::codec;
 use crate::metrics::{self, Span};
@@ -7,7 +8,6 @@ use proxystore::Access;
 use proxystore::single_flight::Entry;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -48,8 +48,7 @@ impl PyStore {
         if access == Access::View {
             return Self::load(opened, key, deserializer, access, span);
         }
-        // A key that is not one text is not shared: such connectors are rare.
-        let Some(name) = flight_name(key) else {
+        let Some(name) = flight_name(key)? else {
             return Self::load(opened, key, deserializer, access, span);
         };
         for _ in 0..PATIENCE {
@@ -115,14 +114,6 @@ impl PyStore {
         }
         Ok(Some(obj))
     }
-}
-
-/// What stands for a key while it is fetched.
-fn flight_name(key: &Bound<'_, PyAny>) -> Option<String> {
-    let fields = key.cast::<PyTuple>().ok()?;
-    let name = fields.get_item(0).ok()?;
-    let name = name.cast::<PyString>().ok()?;
-    (fields.len() == 1).then(|| name.to_string_lossy().into_owned())
 }
 
 pub(super) fn access_of(name: Option<&str>) -> PyResult<Access> {

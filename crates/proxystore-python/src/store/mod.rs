@@ -4,6 +4,7 @@
 //! seldom: configuration, closing, futures, ownership.
 
 mod fetch;
+mod flight_name;
 mod opened;
 mod put;
 

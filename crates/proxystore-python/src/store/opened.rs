@@ -23,7 +23,7 @@ pub(crate) struct Opened {
     /// What a proxy carries to reopen this store elsewhere: made at the first need, and then kept
     /// if the connector is one of the core, whose configuration does not change.
     pub(crate) recipe: PyOnceLock<Py<PyTuple>>,
-    pub(crate) flights: SingleFlight<String, Arc<Py<PyAny>>>,
+    pub(crate) flights: SingleFlight<Vec<u8>, Arc<Py<PyAny>>>,
     /// Counts what `change` does, twice each.
     pub(crate) changes: AtomicU64,
 }
