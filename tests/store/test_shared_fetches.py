@@ -67,7 +67,9 @@ KEYS: list[Any] = [
 ]
 
 
-def get_all(store: Store[Any], keys: list[Any], shelf: Shelf, fetches: int) -> list[Any]:
+def get_all(
+    store: Store[Any], keys: list[Any], shelf: Shelf, fetches: int
+) -> list[Any]:
     results: dict[int, Any] = {}
 
     def get(number: int) -> None:
