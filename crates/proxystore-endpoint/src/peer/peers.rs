@@ -43,7 +43,7 @@ pub(super) struct Shared {
     pub(super) relay_only: bool,
     port: OnceLock<u16>,
     traffic: Mutex<HashMap<PublicKey, Arc<Traffic>>>,
-    mentioned: Mutex<HashMap<PublicKey, Instant>>,
+    mentioned: Mutex<HashMap<String, Instant>>,
     log: Arc<Log>,
 }
 
@@ -63,17 +63,35 @@ impl Shared {
         if self.allow.of_key(key).is_some() {
             return None;
         }
-        let mut mentioned = lock(&self.mentioned);
-        mentioned.retain(|_, at| at.elapsed() < MENTION);
-        if mentioned.len() < 1000 && mentioned.insert(*key, Instant::now()).is_none() {
-            (self.log)(&format!(
+        self.mention(key.to_string(), || {
+            format!(
                 "refused {key} by {from}: it is not on the list of peers; `proxystore-endpoint peer add` would let it in"
-            ));
-        }
+            )
+        });
         Some(format!(
             "it refuses this endpoint, whose key is not on its list of peers: its owner lets it in with \
              `proxystore-endpoint peer add <endpoint> {key}`"
         ))
+    }
+
+    /// Somebody hung up on us because we are not whom it looked for.
+    pub(super) fn misdirected(&self, host: &str) {
+        self.mention(host.to_owned(), || {
+            format!(
+                "{host} looked here for an endpoint with another key than ours, {}: its list has a wrong address, or \
+                 an old key of this endpoint",
+                self.key.public()
+            )
+        });
+    }
+
+    /// Tells people here something about somebody, once in a while.
+    fn mention(&self, about: String, words: impl FnOnce() -> String) {
+        let mut mentioned = lock(&self.mentioned);
+        mentioned.retain(|_, at| at.elapsed() < MENTION);
+        if mentioned.len() < 1000 && mentioned.insert(about, Instant::now()).is_none() {
+            (self.log)(&words());
+        }
     }
 
     /// The counter of a peer. Strangers share one.
@@ -301,8 +319,17 @@ async fn accept(
         };
         let (shared, peers) = (Arc::clone(&shared), Arc::clone(&peers));
         tokio::spawn(async move {
+            let from = quic::host_of(&incoming);
             let accepted = tokio::time::timeout(Duration::from_secs(5), async {
-                incoming.accept().ok()?.await.ok()
+                match incoming.accept().ok()?.await {
+                    Ok(connection) => Some(connection),
+                    Err(error) => {
+                        if quic::is_other_key(&error) {
+                            shared.misdirected(&from);
+                        }
+                        None
+                    }
+                }
             });
             let Ok(Some(connection)) = accepted.await else {
                 return;

@@ -1,13 +1,15 @@
 //! QUIC by way of iroh: straight, through the holes of firewalls, or by the relay, whichever there is.
 
 use super::channel::{Boxed, Channel, Failure};
+use super::tls::other_key;
 use super::transport::Link;
 use super::wire::{Introduction, PROTOCOL_NAME};
 use super::{RelayAccess, Shared, Traffic, greeting};
 use crate::identity::PublicKey;
 use crate::remote::Path;
 use iroh::endpoint::{
-    Connection, ConnectionError, PathId, QuicTransportConfig, RelayMode, VarInt, presets,
+    Connection, ConnectionError, Incoming, IncomingAddr, PathId, QuicTransportConfig, RelayMode,
+    TransportErrorCode, VarInt, presets,
 };
 use iroh::{Endpoint, EndpointAddr, RelayMap, RelayUrl, TransportAddr};
 use iroh_relay::tls::CaTlsConfig;
@@ -143,6 +145,10 @@ impl QuicLink {
                 .connect(target, PROTOCOL_NAME)
                 .await
                 .map_err(|error| {
+                    if is_other_key(&error) {
+                        let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                        return other_key(&format!("QUIC {}", shown.join(" or ")), peer);
+                    }
                     Error::new(ErrorKind::Unreachable, format!("QUIC: {error:#}"))
                         .with_source(error)
                 })?;
@@ -235,6 +241,30 @@ async fn open(connection: &Connection, traffic: &Arc<Traffic>) -> Result<Channel
         None,
         Arc::clone(traffic),
     ))
+}
+
+/// Whether a handshake failed because whoever was called has another key than was looked for. The
+/// QUIC library ends it with this alert of TLS, `unknown_ca`, which both sides see.
+pub(super) fn is_other_key(error: &(dyn std::error::Error + 'static)) -> bool {
+    let code = TransportErrorCode::crypto(48);
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match error.downcast_ref() {
+            Some(ConnectionError::TransportError(error)) => return error.code == code,
+            Some(ConnectionError::ConnectionClosed(close)) => return close.error_code == code,
+            _ => next = error.source(),
+        }
+    }
+    false
+}
+
+/// Where a connection that is being made comes from, for people.
+pub(super) fn host_of(incoming: &Incoming) -> String {
+    match incoming.remote_addr() {
+        IncomingAddr::Ip(address) => address.ip().to_string(),
+        IncomingAddr::Relay { endpoint_id, .. } => endpoint_id.to_string(),
+        _ => "somebody".to_owned(),
+    }
 }
 
 fn explain(error: &ConnectionError) -> Error {

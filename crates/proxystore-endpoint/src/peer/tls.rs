@@ -124,20 +124,37 @@ impl Pool {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if matches!(inner, Some(rustls::Error::InvalidCertificate(_))) {
-            return Error::new(
-                ErrorKind::PermissionDenied,
-                format!(
-                    "whoever answers at {} has another key than {}: the address belongs to another endpoint, or the \
-                     peer has a new key, which must then be added to the list",
-                    self.address, self.peer
-                ),
-            );
+            return other_key(&self.address.to_string(), &self.peer);
         }
         Error::io(
             error,
             format!("no endpoint answers at TCP {}", self.address),
         )
     }
+}
+
+/// What is said where somebody else answers than was looked for.
+pub(super) fn other_key(place: &str, peer: &PublicKey) -> Error {
+    Error::new(
+        ErrorKind::PermissionDenied,
+        format!(
+            "whoever answers at {place} has another key than {peer}: the address belongs to another endpoint, or the \
+             peer has a new key, which must then be added to the list"
+        ),
+    )
+}
+
+/// Whether whoever called hung up because of our key; [`raw_key`]'s verifier does so with this alert.
+fn is_other_key(error: &std::io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        inner,
+        Some(rustls::Error::AlertReceived(
+            rustls::AlertDescription::AccessDenied
+        ))
+    )
 }
 
 impl Home for Pool {
@@ -231,7 +248,15 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) -> Result
         tokio::spawn(async move {
             tune(&stream);
             let greeted = timeout(CONNECT, async {
-                let stream = acceptor.accept(stream).await.ok()?;
+                let stream = match acceptor.accept(stream).await {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        if is_other_key(&error) {
+                            shared.misdirected(&from.ip().to_string());
+                        }
+                        return None;
+                    }
+                };
                 let peer = raw_key::proven(stream.get_ref().1.peer_certificates())?;
                 let traffic = shared.traffic_of(&peer);
                 let mut channel = Channel::new(Box::new(TlsStream::from(stream)), None, traffic);

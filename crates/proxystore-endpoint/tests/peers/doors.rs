@@ -80,8 +80,8 @@ async fn an_edited_list_counts_at_once_and_a_spoilt_one_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_key_at_the_address_is_refused_at_once() {
-    for change in [TLS, QUIC] {
+async fn another_key_at_the_address_is_told_on_both_sides_within_a_second() {
+    for change in [TLS, QUIC, |_: &mut PeersConfig| {}] {
         let (here, there) = (
             Site::with(Shelf::default(), change).await,
             Site::with(Shelf::default(), change).await,
@@ -97,11 +97,28 @@ async fn another_key_at_the_address_is_refused_at_once() {
         let name = PeerName::new(&other.to_string()).unwrap();
         let error = here.peers.get(&name, "key").await.unwrap_err();
         assert!(
-            started.elapsed() < Duration::from_secs(6),
+            started.elapsed() < Duration::from_secs(1),
             "{:?}",
             started.elapsed()
         );
-        assert_ne!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        let words = error.to_string();
+        assert!(
+            words.contains(&format!("another key than {other}")),
+            "{words}"
+        );
+        assert!(words.contains("127.0.0.1:"), "{words}");
+        // The other side hears of it when the alert has come.
+        let said = format!("another key than ours, {}", there.peers.key());
+        while !there.said(&said) {
+            assert!(
+                started.elapsed() < Duration::from_secs(1),
+                "nothing was said there"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Those who look for the right one are served.
+        assert!(!here.peers.exists(&there.name(), "key").await.unwrap());
     }
 }
 
