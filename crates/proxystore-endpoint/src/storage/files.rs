@@ -1,5 +1,6 @@
 //! Objects in files of their own, by number.
 
+use super::of_disk;
 use crate::object::{Draft, Object};
 use proxystore::{Error, Result};
 use std::collections::HashSet;
@@ -62,7 +63,9 @@ impl Files {
             Ok(()) => Ok(number),
             Err(error) => {
                 self.remove(number);
-                Err(Error::io(error, format!("writing {}", path.display())))
+                let kind = of_disk(&error);
+                let words = format!("writing {}", path.display());
+                Err(Error::new(kind, words).with_source(error))
             }
         }
     }

@@ -1,11 +1,12 @@
 //! The database of what persists: a row for each object. One thread writes, all changes that wait
 //! in one transaction, so that many small objects share the cost of the disk.
 
+use super::of_disk;
 use proxystore::{Error, ErrorKind, Result};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
@@ -59,8 +60,14 @@ struct Change {
     reply: SyncSender<Result<Option<u64>>>,
 }
 
+/// The database, which after a failure of the disk is opened anew: it refuses all work from then on.
+struct Opened {
+    path: PathBuf,
+    database: RwLock<Option<Database>>,
+}
+
 pub(super) struct Index {
-    database: Arc<Database>,
+    opened: Arc<Opened>,
     /// Always there until dropped.
     changes: Option<Sender<Change>>,
     writer: Option<JoinHandle<()>>,
@@ -79,10 +86,50 @@ impl Drop for Index {
 fn failed(error: impl Into<redb::Error>) -> Error {
     let error = error.into();
     let kind = match &error {
-        redb::Error::Io(io) => ErrorKind::of_io(io),
+        redb::Error::Io(io) => of_disk(io),
         _ => ErrorKind::Io,
     };
-    Error::new(kind, "the endpoint's database").with_source(error)
+    let words = match kind {
+        ErrorKind::Full => "there is no space left for the endpoint's database",
+        _ => "the endpoint's database",
+    };
+    Error::new(kind, words).with_source(error)
+}
+
+impl Opened {
+    fn read<T>(&self, work: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        work(database.as_ref().ok_or_else(|| self.lost())?)
+    }
+
+    fn lost(&self) -> Error {
+        Error::new(
+            ErrorKind::Io,
+            format!(
+                "the endpoint's database {} could not be opened again after the disk failed",
+                self.path.display()
+            ),
+        )
+    }
+
+    /// Only the thread that writes calls this.
+    fn reopen(&self) {
+        let mut database = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // A database is opened once at a time.
+        *database = None;
+        match Database::create(&self.path) {
+            Ok(again) => *database = Some(again),
+            Err(error) => crate::log::warning(format_args!("{}: {error}", self.lost())),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.is_some()
+    }
 }
 
 impl Index {
@@ -98,37 +145,44 @@ impl Index {
         let transaction = database.begin_write().map_err(failed)?;
         transaction.open_table(OBJECTS).map_err(failed)?;
         transaction.commit().map_err(failed)?;
-        let database = Arc::new(database);
+        let opened = Arc::new(Opened {
+            path: path.to_owned(),
+            database: RwLock::new(Some(database)),
+        });
         let (changes, waiting) = mpsc::channel();
-        let theirs = Arc::clone(&database);
+        let theirs = Arc::clone(&opened);
         let writer = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || write(&theirs, &waiting))
             .map_err(|error| Error::io(error, "starting the database's thread"))?;
         Ok(Self {
-            database,
+            opened,
             changes: Some(changes),
             writer: Some(writer),
         })
     }
 
     pub(super) fn for_each(&self, mut visit: impl FnMut(&str, Row)) -> Result<()> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let table = transaction.open_table(OBJECTS).map_err(failed)?;
-        for pair in table.iter().map_err(failed)? {
-            let (key, row) = pair.map_err(failed)?;
-            if let Some(row) = Row::decode(row.value()) {
-                visit(key.value(), row);
+        self.opened.read(|database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            let table = transaction.open_table(OBJECTS).map_err(failed)?;
+            for pair in table.iter().map_err(failed)? {
+                let (key, row) = pair.map_err(failed)?;
+                if let Some(row) = Row::decode(row.value()) {
+                    visit(key.value(), row);
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     pub(super) fn get(&self, key: &str) -> Result<Option<Row>> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let table = transaction.open_table(OBJECTS).map_err(failed)?;
-        let row = table.get(key).map_err(failed)?;
-        Ok(row.and_then(|row| Row::decode(row.value())))
+        self.opened.read(|database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            let table = transaction.open_table(OBJECTS).map_err(failed)?;
+            let row = table.get(key).map_err(failed)?;
+            Ok(row.and_then(|row| Row::decode(row.value())))
+        })
     }
 
     /// Keeps a row; gives the number of the file that it replaces.
@@ -153,11 +207,18 @@ impl Index {
 }
 
 /// Applies changes until nobody can make any more.
-fn write(database: &Database, waiting: &Receiver<Change>) {
+fn write(opened: &Opened, waiting: &Receiver<Change>) {
     while let Ok(first) = waiting.recv() {
         let mut changes = vec![first];
         changes.extend(waiting.try_iter().take(MOST - 1));
-        match apply(database, &changes) {
+        if !opened.is_open() {
+            opened.reopen();
+        }
+        let applied = opened.read(|database| apply(database, &changes));
+        if applied.is_err() {
+            opened.reopen();
+        }
+        match applied {
             Ok(freed) => {
                 for (change, freed) in changes.iter().zip(freed) {
                     let _ = change.reply.send(Ok(freed));

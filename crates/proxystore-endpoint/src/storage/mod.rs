@@ -57,6 +57,15 @@ pub struct Usage {
     pub in_memory: u64,
 }
 
+/// What a failure of the disk is. A file that may not get longer (`ulimit -f`) is a full disk to
+/// those who put objects here, not an object above their limit.
+fn of_disk(error: &std::io::Error) -> ErrorKind {
+    match error.kind() {
+        std::io::ErrorKind::FileTooLarge => ErrorKind::Full,
+        _ => ErrorKind::of_io(error),
+    }
+}
+
 impl Storage {
     /// Opens what a configuration names. What persisted is there again.
     ///
