@@ -32,6 +32,8 @@ pub mod relay;
 #[cfg(feature = "daemon")]
 pub mod remote;
 #[cfg(feature = "daemon")]
+mod secret_file;
+#[cfg(feature = "daemon")]
 mod segment;
 #[cfg(feature = "daemon")]
 pub mod storage;

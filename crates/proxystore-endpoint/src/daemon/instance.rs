@@ -1,6 +1,7 @@
 //! One daemon for each folder, and what it says of itself there.
 
 use crate::client::{RUN_FILE, Running, TOKEN_FILE};
+use crate::secret_file;
 use proxystore::{Error, ErrorKind, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -158,11 +159,14 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
 /// The secret of clients that come over TCP, made when it is first needed.
 pub(super) fn token(dir: &Path) -> Result<String> {
     let path = dir.join(TOKEN_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() >= 32 => return Ok(text.trim().to_owned()),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Error::io(error, format!("reading {}", path.display()))),
+    if path.exists() {
+        match secret_file::read(&path, "token file of the endpoint") {
+            Ok(token) if token.len() >= 32 => return Ok(token),
+            // Cut off when it was written: nobody knows it.
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::InvalidConfig => {}
+            Err(error) => return Err(error),
+        }
     }
     let mut random = [0_u8; 32];
     // SAFETY: the pointer and length describe the array.

@@ -3,10 +3,15 @@
 use crate::identity::PublicKey;
 use iroh_relay::server::{Access, AccessControl, ClientRequest};
 use proxystore::{Error, ErrorKind, Result};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The pause after which the same endpoint is mentioned again.
+const MENTION: Duration = Duration::from_secs(60);
 
 /// Who may use a relay: whoever has the token, or whose key is on the list. With neither, everybody.
 #[derive(Clone, Default)]
@@ -73,10 +78,24 @@ impl AccessControl for Admission {
         let key = PublicKey::from_bytes(*request.endpoint_id().as_bytes());
         match self.refusal(&key, request.auth_token().as_deref()) {
             None => Access::Allow,
-            Some(reason) => Access::Deny {
-                reason: Some(reason),
-            },
+            Some(reason) => {
+                mention(&key, &reason);
+                Access::Deny {
+                    reason: Some(reason),
+                }
+            }
         }
+    }
+}
+
+/// Tells the relay's people, once a minute for each endpoint: it keeps trying.
+fn mention(key: &PublicKey, reason: &str) {
+    static MENTIONED: Mutex<Option<HashMap<PublicKey, Instant>>> = Mutex::new(None);
+    let mut mentioned = MENTIONED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mentioned = mentioned.get_or_insert_default();
+    mentioned.retain(|_, at| at.elapsed() < MENTION);
+    if mentioned.len() < 1000 && mentioned.insert(*key, Instant::now()).is_none() {
+        crate::log::warning(format_args!("refused the endpoint {key}: {reason}"));
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod admission;
 mod command;
+mod file;
 
 pub use admission::Admission;
 pub use command::run;
