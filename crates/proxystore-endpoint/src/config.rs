@@ -5,7 +5,7 @@ use proxystore::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ pub use crate::client::CONFIG_FILE;
 
 /// Largest object unless configured otherwise, as in ProxyStore 1.1.
 pub const MAX_OBJECT_SIZE_DEFAULT: u64 = 100_000_000;
+
+/// What a database of ProxyStore 1.1 begins with.
+const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
 /// An endpoint's configuration.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -268,6 +271,22 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// The database that objects persist in. Where 1.1 has left its own, which is of another kind,
+    /// ours lies beside it, and that one stays as it is.
+    #[must_use]
+    pub fn database(&self) -> Option<PathBuf> {
+        let path = self.storage.database_path.as_ref()?;
+        let mut head = [0; SQLITE.len()];
+        let is_older = fs::File::open(path)
+            .and_then(|mut file| file.read_exact(&mut head))
+            .is_ok_and(|()| head == *SQLITE);
+        Some(if is_older {
+            path.with_extension("redb")
+        } else {
+            path.clone()
+        })
     }
 
     /// The limit of objects, if there is one.

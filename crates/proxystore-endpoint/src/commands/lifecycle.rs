@@ -218,7 +218,7 @@ pub(super) fn remove(name: &str) -> Done {
         )
         .into());
     }
-    if let Some(database) = &config.storage.database_path {
+    if let Some(database) = &config.database() {
         let _ = fs::remove_file(database);
         let _ = fs::remove_dir_all(database.with_extension("objects"));
     }

@@ -6,6 +6,7 @@ mod show;
 mod trial;
 
 use crate::client::{Client, Running, home_dir};
+use crate::identity::PublicKey;
 use crate::wire::Request;
 use arguments::{Command, Peer, Program};
 use clap::Parser;
@@ -101,10 +102,20 @@ fn peer(action: Peer) -> Done {
                 label: &label,
                 addresses: &address.join(" "),
             })?;
+            let ours = client.running();
+            let derived = ours
+                .key
+                .parse::<PublicKey>()
+                .map(|key| key.alias().to_string());
+            // A UUID of 1.1, or one that was chosen, does not follow from the key.
+            let uuid = match derived {
+                Ok(derived) if derived == ours.uuid => String::new(),
+                _ => format!(" --uuid {}", ours.uuid),
+            };
             say(&format!(
                 "{name} lets {key} in; its owner lets this one in with: proxystore-endpoint peer \
-                 add <endpoint> {}",
-                client.running().key
+                 add <endpoint> {}{uuid}",
+                ours.key
             ))
         }
         Peer::Remove { name, peer } => {

@@ -52,12 +52,14 @@ pub fn run(dir: &Path, ready: impl FnOnce(&Running)) -> Result<()> {
     ended
 }
 
-/// More descriptors, and no death by the signal of a lease that somebody breaks.
+/// More descriptors, and no death by the signal of a lease that somebody breaks, or of a file that
+/// would get longer than `ulimit -f` allows: that is an error of the write.
 fn prepare_process() {
-    // SAFETY: the calls change limits and the handling of one signal of this process, from memory
+    // SAFETY: the calls change limits and the handling of two signals of this process, from memory
     // that lives as long as they do.
     unsafe {
         libc::signal(libc::SIGIO, libc::SIG_IGN);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         let mut limit: libc::rlimit = std::mem::zeroed();
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
             limit.rlim_cur = limit.rlim_max;
@@ -146,8 +148,19 @@ async fn serve(
 }
 
 fn storage_config(dir: &Path, config: &Config) -> StorageConfig {
+    let database = config.database();
+    if let (Some(older), Some(ours)) = (&config.storage.database_path, &database)
+        && older != ours
+    {
+        log::warning(format_args!(
+            "{} is the database of ProxyStore 1.1: its objects are not served, and it stays as it \
+             is; objects persist in {}",
+            older.display(),
+            ours.display()
+        ));
+    }
     StorageConfig {
-        database: config.storage.database_path.clone(),
+        database,
         spill: config.storage.spill.then(|| dir.join("spill")),
         memory_limit: config
             .storage

@@ -6,6 +6,7 @@ use crate::log;
 use crate::objects::Objects;
 use crate::peer::{Peers, PeersConfig, RelayAccess};
 use crate::remote::Remote;
+use crate::secret_file;
 use proxystore::{Error, ErrorKind, Result};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -17,6 +18,9 @@ use std::sync::Arc;
 pub(crate) const KEY_FILE: &str = "key";
 /// The file with those who may come in.
 pub(crate) const LIST_FILE: &str = "peers.toml";
+
+/// The public relay that 1.1 names unless it is told otherwise. No public service is used here.
+const OLDER_RELAY: &str = "://relay.proxystore.dev";
 
 pub(super) async fn start(
     dir: &Path,
@@ -48,6 +52,13 @@ fn relay(config: &Config) -> Result<Option<RelayAccess>> {
     let Some(address) = &config.relay.address else {
         return Ok(None);
     };
+    if address.contains(OLDER_RELAY) {
+        log::warning(format_args!(
+            "the relay {address} is that of ProxyStore 1.1 and does not serve this endpoint: \
+             without one of your own (`proxystore-relay`), peers need an address of each other"
+        ));
+        return Ok(None);
+    }
     // 1.1 spoke WebSocket to its relay.
     let url = match address.split_once("://") {
         Some(("wss", rest)) => format!("https://{rest}"),
@@ -56,11 +67,7 @@ fn relay(config: &Config) -> Result<Option<RelayAccess>> {
         None => format!("https://{address}"),
     };
     let token = match &config.relay.token_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Error::io(error, format!("reading {}", path.display())))?;
-            Some(text.trim().to_owned())
-        }
+        Some(path) => Some(secret_file::read(path, "token file of the relay")?),
         None => None,
     };
     let roots = match &config.relay.certificate {

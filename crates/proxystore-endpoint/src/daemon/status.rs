@@ -135,7 +135,14 @@ impl Service {
             let metric = format!("proxystore_endpoint_{name}{suffix}");
             let _ = writeln!(text, "# TYPE {metric} {kind}\n{metric} {value}");
         }
-        for peer in self.peers() {
+        let peers = self.peers();
+        if !peers.is_empty() {
+            let _ = writeln!(
+                text,
+                "# TYPE proxystore_endpoint_peer_bytes_per_second gauge"
+            );
+        }
+        for peer in peers {
             let value = |wanted: &str| {
                 let found = peer.iter().find(|(name, _)| name == wanted);
                 found.map_or("", |(_, value)| value.as_str())
