@@ -606,8 +606,20 @@ def get_many(
     store: StoreBase, keys: list[Any]
 ) -> list[tuple[Any] | Exception | None]: ...
 def decode_frame(
-    frame: bytes, deserializer: Callable[..., Any] | None = None
+    frame: bytes,
+    deserializer: Callable[..., Any] | None = None,
+    pickle: bool = True,
 ) -> Any: ...
+def set_frame(store: StoreBase, key: Any, frame: bytes) -> None: ...
+def copy_object(store: StoreBase, key: Any) -> Any | None: ...
+
+@final
+class Seal:
+    def __new__(
+        cls, compression: str | None, encryption: str | None, signing: str | None
+    ) -> Self: ...
+    @property
+    def demands_key(self) -> bool: ...
 
 @final
 class NativeConnector:
@@ -702,6 +714,9 @@ class StoreBase:
         cache: LRUCache,
         populate_target: bool,
         metrics: Any | None,
+        seal: Seal | None,
+        checksum: bool,
+        pickle: bool,
     ) -> None: ...
     def put(
         self,

@@ -32,6 +32,7 @@ __all__ = [
     'ObjectTooLargeError',
     'ProxyStoreError',
     'SerializationError',
+    'UntrustedFrameError',
     'WrongHostError',
 ]
 
@@ -101,3 +102,12 @@ class FrameError(SerializationError, ValueError):
 
 class NewerFrameError(FrameError):
     """A frame was written by a newer version of proxystore."""
+
+
+class UntrustedFrameError(FrameError):
+    """The store demands a signature or encryption that stored bytes lack.
+
+    They were written without the store's key or with another one, were
+    changed since, or were moved from another object's key. Nothing of them
+    was decoded.
+    """

@@ -24,6 +24,9 @@ pub(crate) enum Command {
     /// Frames, the form of objects at rest and on the wire.
     #[command(subcommand)]
     Frame(FrameCommand),
+    /// Keys of stores that sign or encrypt their objects.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Say what works on this machine: shared memory, huge pages, limits, services.
     Doctor {
         /// Services to try as well, such as redis://host:6379.
@@ -49,6 +52,15 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write a new key to a file that only you can read; a file that is there is left alone.
+    New {
+        /// The file; `-` for standard output.
+        file: PathBuf,
     },
 }
 

@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod doctor;
 mod frame;
+mod key;
 mod output;
 mod progress;
 mod store;
@@ -53,6 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     let done = match program.command {
         Command::Store(command) => store::run(command, &output),
         Command::Frame(command) => frame::run(command, &output),
+        Command::Key(command) => key::run(&command, &output),
         Command::Doctor { urls } => doctor::run(&urls, &output),
         Command::Bench { url, sizes } => bench::run(&url, &sizes, &output),
         Command::Endpoint { arguments } => {

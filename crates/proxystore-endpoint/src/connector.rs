@@ -182,8 +182,13 @@ impl Connector for EndpointConnector {
     }
 
     fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
-        let client = self.check()?;
         let keys: Vec<_> = payloads.iter().map(|_| self.new_key()).collect();
+        self.set_batch(&keys, payloads)?;
+        Ok(keys)
+    }
+
+    fn set_batch(&self, keys: &[Key], payloads: &[Payload<'_>]) -> Result<()> {
+        let client = self.check()?;
         let objects: Vec<_> = keys
             .iter()
             .zip(payloads)
@@ -191,10 +196,10 @@ impl Connector for EndpointConnector {
             .collect();
         if let Err(error) = client.put_batch("", &objects) {
             // The failure says more than a second one from here.
-            let _ = self.evict_batch(&keys);
+            let _ = self.evict_batch(keys);
             return Err(error);
         }
-        Ok(keys)
+        Ok(())
     }
 
     fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()> {

@@ -5,7 +5,8 @@ use crate::connector::{Bytes, PyNativeConnector};
 use crate::door::{Gil, through};
 use crate::error::to_python;
 use proxystore::frame::FrameBuilder;
-use proxystore::{Access, Blob, Connector, Key};
+use proxystore::seal::{Seal, Sealed};
+use proxystore::{Access, Blob, Connector, Key, Payload};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -21,7 +22,12 @@ pub(crate) enum Backend {
         key_class: Py<PyType>,
     },
     /// An object that follows the `Connector` protocol. It is handed one joined frame.
-    Python { connector: Py<PyAny> },
+    Python {
+        connector: Py<PyAny>,
+        /// What is done with the frame before and after. Keys are not known before the put, so
+        /// envelopes are bound to none.
+        seal: Option<Arc<Seal>>,
+    },
 }
 
 impl Backend {
@@ -29,10 +35,11 @@ impl Backend {
         native: Option<Bound<'_, PyNativeConnector>>,
         key_class: Option<Bound<'_, PyType>>,
         connector: &Bound<'_, PyAny>,
+        seal: Option<Arc<Seal>>,
     ) -> PyResult<Self> {
         let (Some(native), Some(key_class)) = (native, key_class) else {
             let connector = connector.clone().unbind();
-            return Ok(Self::Python { connector });
+            return Ok(Self::Python { connector, seal });
         };
         if !key_class.is_subclass_of::<PyTuple>()? {
             return Err(PyTypeError::new_err(
@@ -40,7 +47,10 @@ impl Backend {
             ));
         }
         Ok(Self::Native {
-            connector: Arc::clone(&native.get().inner),
+            connector: match seal {
+                None => Arc::clone(&native.get().inner),
+                Some(seal) => Arc::new(Sealed::new(Arc::clone(&native.get().inner), seal)),
+            },
             key_class: key_class.unbind(),
         })
     }
@@ -67,8 +77,8 @@ impl Backend {
                 })?;
                 typed_key(key_class.bind(py), &key)
             }
-            Self::Python { connector } => {
-                let frame = joined(py, encoded);
+            Self::Python { connector, seal } => {
+                let frame = sealed(py, encoded, seal.as_deref())?;
                 connector
                     .bind(py)
                     .call_method(intern!(py, "put"), (frame,), kwargs)
@@ -107,8 +117,10 @@ impl Backend {
                     .map(|key| typed_key(key_class.bind(py), key))
                     .collect()
             }
-            Self::Python { connector } => {
-                let frames = PyList::new(py, encoded.iter().map(|one| joined(py, one)))?;
+            Self::Python { connector, seal } => {
+                let seal = seal.as_deref();
+                let frames = encoded.iter().map(|one| sealed(py, one, seal));
+                let frames = PyList::new(py, frames.collect::<PyResult<Vec<_>>>()?)?;
                 let keys =
                     connector
                         .bind(py)
@@ -132,8 +144,8 @@ impl Backend {
                     through(py, gil, || connector.set(&key, payload))
                 })
             }
-            Self::Python { connector } => {
-                let frame = joined(py, encoded);
+            Self::Python { connector, seal } => {
+                let frame = sealed(py, encoded, seal.as_deref())?;
                 connector
                     .bind(py)
                     .call_method1(intern!(py, "set"), (key, frame))
@@ -157,15 +169,11 @@ impl Backend {
                 }
                 through(py, Gil::Release, || connector.get(&key, access))
             }
-            Self::Python { connector } => {
+            Self::Python { connector, seal } => {
                 let found = connector
                     .bind(py)
                     .call_method1(intern!(py, "get"), (key,))?;
-                if found.is_none() {
-                    Ok(None)
-                } else {
-                    Ok(Some(Blob::new(Bytes::of(&found)?)))
-                }
+                opened(seal.as_deref(), &found)
             }
         }
     }
@@ -181,16 +189,13 @@ impl Backend {
                 let keys = keys.iter().map(plain_key).collect::<PyResult<Vec<_>>>()?;
                 through(py, Gil::Release, || connector.get_batch(&keys, access))
             }
-            Self::Python { connector } => {
+            Self::Python { connector, seal } => {
                 let keys = PyList::new(py, keys)?;
                 let found = connector
                     .bind(py)
                     .call_method1(intern!(py, "get_batch"), (keys,))?;
-                let blob = |one: Bound<'_, PyAny>| {
-                    let bytes = (!one.is_none()).then(|| Bytes::of(&one)).transpose()?;
-                    Ok(bytes.map(Blob::new))
-                };
-                found.try_iter()?.map(|one| blob(one?)).collect()
+                let seal = seal.as_deref();
+                found.try_iter()?.map(|one| opened(seal, &one?)).collect()
             }
         }
     }
@@ -203,7 +208,7 @@ impl Backend {
                 let gil = Gil::hold_if(connector.is_quick(0));
                 through(py, gil, || connector.exists(&key))
             }
-            Self::Python { connector } => connector
+            Self::Python { connector, .. } => connector
                 .bind(py)
                 .call_method1(intern!(py, "exists"), (key,))?
                 .is_truthy(),
@@ -242,6 +247,68 @@ impl Backend {
         }
     }
 
+    /// Whether objects are signed or encrypted.
+    pub(crate) fn demands_key(&self) -> bool {
+        match self {
+            Self::Native { connector, .. } => connector.capability().sealed,
+            Self::Python { seal, .. } => seal.as_ref().is_some_and(|seal| seal.demands_key()),
+        }
+    }
+
+    /// Stores a frame that is there already.
+    pub(crate) fn set_frame(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        frame: &[u8],
+    ) -> PyResult<()> {
+        let payload = Payload::from_bytes(frame);
+        match self {
+            Self::Native { connector, .. } => {
+                let key = plain_key(key)?;
+                through(py, Gil::Release, || connector.set(&key, &payload))
+            }
+            Self::Python { connector, seal } => {
+                let frame = sealed_payload(py, &payload, seal.as_deref())?;
+                connector
+                    .bind(py)
+                    .call_method1(intern!(py, "set"), (key, frame))
+                    .map(drop)
+            }
+        }
+    }
+
+    /// Stores an object once more, under another key; None if it is gone.
+    pub(crate) fn copy<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        match self {
+            Self::Native {
+                connector,
+                key_class,
+            } => {
+                let key = plain_key(key)?;
+                let copy = through(py, Gil::Release, || {
+                    let found = connector.get(&key, Access::View)?;
+                    found
+                        .map(|blob| connector.put(&Payload::from_bytes(&blob)))
+                        .transpose()
+                })?;
+                copy.map(|key| typed_key(key_class.bind(py), &key))
+                    .transpose()
+            }
+            Self::Python { connector, .. } => {
+                let connector = connector.bind(py);
+                let found = connector.call_method1(intern!(py, "get"), (key,))?;
+                if found.is_none() {
+                    return Ok(None);
+                }
+                connector
+                    .call_method1(intern!(py, "put"), (found,))
+                    .map(Some)
+            }
+        }
+    }
+
     /// Whether objects can have a lease that holds without this process.
     pub(crate) fn keeps_leases(&self) -> bool {
         match self {
@@ -274,7 +341,7 @@ impl Backend {
                 let key = plain_key(key)?;
                 through(py, Gil::Release, || connector.evict(&key))
             }
-            Self::Python { connector } => connector
+            Self::Python { connector, .. } => connector
                 .bind(py)
                 .call_method1(intern!(py, "evict"), (key,))
                 .map(drop),
@@ -295,20 +362,64 @@ impl Backend {
     pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         match self {
             Self::Native { key_class, .. } => visit.call(key_class),
-            Self::Python { connector } => visit.call(connector),
+            Self::Python { connector, .. } => visit.call(connector),
         }
     }
 }
 
-/// One frame in one `bytes`, for connectors that are written in Python.
+/// One frame in one `bytes`.
 pub(crate) fn joined<'py>(py: Python<'py>, encoded: &Encoded) -> Bound<'py, PyBytes> {
-    encoded.with_payload(py, |payload| {
-        PyBytes::new_with(py, payload.len(), |target| {
-            payload.copy_to(target);
-            Ok(())
-        })
-        .unwrap_or_else(|_| PyBytes::new(py, &payload.to_vec()))
+    encoded.with_payload(py, |payload| in_one(py, payload))
+}
+
+fn in_one<'py>(py: Python<'py>, payload: &Payload<'_>) -> Bound<'py, PyBytes> {
+    PyBytes::new_with(py, payload.len(), |target| {
+        payload.copy_to(target);
+        Ok(())
     })
+    .unwrap_or_else(|_| PyBytes::new(py, &payload.to_vec()))
+}
+
+/// What a connector that is written in Python is given.
+fn sealed<'py>(
+    py: Python<'py>,
+    encoded: &Encoded,
+    seal: Option<&Seal>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    encoded.with_payload(py, |payload| sealed_payload(py, payload, seal))
+}
+
+fn sealed_payload<'py>(
+    py: Python<'py>,
+    payload: &Payload<'_>,
+    seal: Option<&Seal>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let Some(seal) = seal else {
+        return Ok(in_one(py, payload));
+    };
+    // How fast such a connector is is not known: `auto` compresses nothing.
+    match through(py, Gil::Release, || seal.wrap(payload, None, None))? {
+        None => Ok(in_one(py, payload)),
+        Some(envelope) => Ok(in_one(py, &envelope.payload())),
+    }
+}
+
+/// What a connector that is written in Python gave.
+fn opened(seal: Option<&Seal>, found: &Bound<'_, PyAny>) -> PyResult<Option<Blob>> {
+    if found.is_none() {
+        return Ok(None);
+    }
+    let bytes = Bytes::of(found)?;
+    let Some(seal) = seal else {
+        return Ok(Some(Blob::new(bytes)));
+    };
+    // Nobody shall change it between the check and the use, as they can a bytearray.
+    let blob = if found.is_exact_instance_of::<PyBytes>() {
+        Blob::new(bytes)
+    } else {
+        Blob::copy_from(bytes.as_slice())
+    };
+    through(found.py(), Gil::Release, || seal.open(blob, None)).map(Some)
 }
 
 fn refuse_arguments(kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {

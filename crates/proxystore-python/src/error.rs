@@ -32,6 +32,7 @@ fn class_name(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidKey => "ConnectorKeyError",
         ErrorKind::InvalidFrame => "FrameError",
         ErrorKind::NewerFrame => "NewerFrameError",
+        ErrorKind::Untrusted => "UntrustedFrameError",
         ErrorKind::Unreachable => "ConnectorUnreachableError",
         ErrorKind::Timeout => "ConnectorTimeoutError",
         ErrorKind::PermissionDenied => "ConnectorPermissionError",

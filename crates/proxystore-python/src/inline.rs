@@ -1,7 +1,7 @@
 //! Small objects that travel inside an event of a stream instead of through a connector.
 
 use crate::backend::joined;
-use crate::codec;
+use crate::codec::{self, Pickles};
 use crate::store::{PyStore, failed_deserializer};
 use proxystore::Blob;
 use proxystore::stream::Inlining;
@@ -23,6 +23,12 @@ pub(crate) fn put_or_frame<'py>(
     let mut results = Vec::with_capacity(objs.len());
     let mut large = Vec::new();
     let mut places = Vec::new();
+    // What is signed or encrypted in its store does not travel beside it as it is.
+    let below = if opened.backend.demands_key() {
+        0
+    } else {
+        below
+    };
     let mut inlining = Inlining::new(below).kept_too(kept_too);
     for (place, (obj, evict)) in objs.iter().zip(evicts).enumerate() {
         let encoded = PyStore::encode(opened, obj, None, false)?;
@@ -46,15 +52,17 @@ pub(crate) fn put_or_frame<'py>(
 }
 
 /// The object of a frame that `put_or_frame` returned, by the store's deserializer if it has one.
+/// A pickle is refused unless `pickle` is set.
 #[pyfunction]
-#[pyo3(signature = (frame, deserializer=None))]
+#[pyo3(signature = (frame, deserializer=None, pickle=true))]
 pub(crate) fn decode_frame<'py>(
     frame: &Bound<'py, PyBytes>,
     deserializer: Option<&Bound<'py, PyAny>>,
+    pickle: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = frame.py();
     let Some(deserializer) = deserializer else {
-        return codec::deserialize(frame.as_any());
+        return codec::decode_bytes(frame.as_any(), Pickles::of(pickle));
     };
     let blob = Blob::from(frame.as_bytes().to_vec());
     let bytes = codec::bytes_for_deserializer(py, &blob)?;

@@ -16,7 +16,9 @@ mod many;
 mod metrics;
 mod open;
 mod proxy;
+mod seal;
 mod store;
+mod stored;
 
 use pyo3::prelude::*;
 
@@ -40,7 +42,11 @@ mod _core {
         open_shared_memory,
     };
     #[pymodule_export]
+    use super::seal::PySeal;
+    #[pymodule_export]
     use super::store::PyStore;
+    #[pymodule_export]
+    use super::stored::{copy_object, set_frame};
 
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,7 +1,7 @@
 //! Gets of several keys at once, for tasks that asked side by side.
 
 use crate::codec;
-use crate::store::{PyStore, failed_deserializer};
+use crate::store::{Opened, PyStore, failed_deserializer};
 use proxystore::{Access, Blob};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -35,7 +35,7 @@ pub(crate) fn get_many<'py>(
     for ((place, key), blob) in places.into_iter().zip(&absent).zip(blobs) {
         let Some(blob) = blob else { continue };
         let size = blob.len();
-        results[place] = match decode(py, opened.deserializer.as_ref(), blob) {
+        results[place] = match decode(py, opened, blob) {
             Ok(obj) => {
                 cache.insert(key, &obj, size)?;
                 PyTuple::new(py, [obj])?.into_any()
@@ -46,12 +46,8 @@ pub(crate) fn get_many<'py>(
     Ok(results)
 }
 
-fn decode<'py>(
-    py: Python<'py>,
-    deserializer: Option<&Py<PyAny>>,
-    blob: Blob,
-) -> PyResult<Bound<'py, PyAny>> {
-    match deserializer {
+fn decode<'py>(py: Python<'py>, opened: &Opened, blob: Blob) -> PyResult<Bound<'py, PyAny>> {
+    match &opened.deserializer {
         Some(deserializer) => {
             let bytes = codec::bytes_for_deserializer(py, &blob)?;
             drop(blob);
@@ -60,6 +56,6 @@ fn decode<'py>(
                 .call1((bytes,))
                 .map_err(|cause| failed_deserializer(py, cause))
         }
-        None => codec::decode(py, &blob),
+        None => codec::decode(py, &blob, opened.pickles),
     }
 }

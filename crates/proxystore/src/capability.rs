@@ -23,6 +23,8 @@ pub struct Capability {
     /// An immutable [owner](crate::Payload::with_owner) that a payload names is kept in place of
     /// its bytes.
     pub keeps_owners: bool,
+    /// Objects are signed or encrypted on their way: they must not travel in another one.
+    pub sealed: bool,
     /// Largest object in bytes, where there is a limit.
     pub max_len: Option<u64>,
 }

@@ -93,6 +93,22 @@ pub trait Connector: Debug + Display + Send + Sync + 'static {
     /// As [`put`](Connector::put).
     fn set(&self, key: &Key, payload: &Payload<'_>) -> Result<()>;
 
+    /// Stores objects under keys of [`new_key`](Connector::new_key) that nobody has used yet. All or
+    /// none.
+    ///
+    /// # Errors
+    /// As [`put`](Connector::put).
+    fn set_batch(&self, keys: &[Key], payloads: &[Payload<'_>]) -> Result<()> {
+        for (key, payload) in keys.iter().zip(payloads) {
+            if let Err(error) = self.set(key, payload) {
+                // The failure says more than a second one from here.
+                let _ = self.evict_batch(keys);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// The object under a key, or `None` if there is none.
     ///
     /// # Errors

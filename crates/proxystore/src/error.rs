@@ -19,6 +19,8 @@ pub enum ErrorKind {
     InvalidFrame,
     /// The frame was written by a newer version of this software.
     NewerFrame,
+    /// The store demands a signature or encryption that the stored bytes do not have.
+    Untrusted,
     /// There is no object under the key: it was evicted, or never put.
     NotFound,
     /// The object is sound, but of another type than was asked for.
@@ -49,11 +51,12 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tests that must not miss one.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidConfig,
         Self::InvalidKey,
         Self::InvalidFrame,
         Self::NewerFrame,
+        Self::Untrusted,
         Self::NotFound,
         Self::WrongType,
         Self::Encode,

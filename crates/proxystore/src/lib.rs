@@ -37,7 +37,7 @@
 //!
 //! `memory`, `file`, `shared-memory` and `redis` are the connectors, `msgpack` is serde types as
 //! objects, `stream` streams, and `serde` proxies that serialize; these are on. `async` is the
-//! store's verbs as futures, `ndarray` arrays of that crate, `arrow` record batches and tables.
+//! store's verbs as futures, `seal` compression, signing and encryption of what is stored, `ndarray` arrays of that crate, `arrow` record batches and tables.
 
 #![deny(missing_docs)]
 
@@ -66,6 +66,8 @@ mod proxy;
 mod reference;
 pub mod registry;
 pub mod routing;
+#[cfg(feature = "seal")]
+pub mod seal;
 pub mod single_flight;
 mod store;
 #[cfg(feature = "stream")]

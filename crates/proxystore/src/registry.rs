@@ -65,9 +65,16 @@ impl Registry {
     /// # Errors
     /// [`ErrorKind::InvalidConfig`] for a URL with a mistake, and what opening may give.
     pub fn open(&self, url: &str) -> Result<Arc<dyn Connector>> {
-        let url = Url::parse(url)?;
+        #[cfg_attr(not(feature = "seal"), allow(unused_mut))]
+        let mut url = Url::parse(url)?;
         let found = self.schemes.iter().find(|(name, _)| *name == url.scheme());
         match found {
+            #[cfg(feature = "seal")]
+            Some((_, opener)) => {
+                let config = crate::seal::SealConfig::of_url(&mut url)?;
+                crate::seal::seal(opener(url)?, &config)
+            }
+            #[cfg(not(feature = "seal"))]
             Some((_, opener)) => opener(url),
             None => Err(self.unknown(url.scheme())),
         }
@@ -135,6 +142,9 @@ fn global() -> &'static ForkMutex<Registry> {
 /// | `shm://` | `dir`, `spill_dir`, `limit`, `session` |
 /// | `redis://user:password@host:port/db` | `namespace`, `timeout`, `connect_timeout`, `bare_keys`, `clear` |
 /// | `redis+unix:///socket` | the same, and `db` |
+///
+/// With the feature `seal` each of them takes `compression` (`auto`, `zstd`, `lz4`), `encryption` and
+/// `signing` (`env:NAME` or `file:/path`, which name a key).
 ///
 /// ```
 /// let connector = proxystore::open("memory://")?;

@@ -76,6 +76,8 @@ def make_recipe(store: Store[Any]) -> tuple[Any, ...]:
         settings['auto_register'] = True
     if store._cache_bytes is not None:
         settings['cache_bytes'] = store._cache_bytes
+    if store._sealing is not None:
+        settings.update(store._sealing)
     kind: str
     options: Any
     if native_of(connector) is not None:

@@ -34,6 +34,32 @@ def open_connector(url: str) -> Any:
     return kind(parts)
 
 
+def split_settings(url: str) -> tuple[str, dict[str, Any]]:
+    """Take the options of the store out of a URL of its connector.
+
+    Returns:
+        The URL without them, and the options.
+
+    Raises:
+        ConnectorConfigError: If one of them has no sound value.
+    """
+    place, mark, query = url.partition('?')
+    settings: dict[str, Any] = {}
+    rest = []
+    for pair in query.split('&') if mark else ():
+        name, _, text = pair.partition('=')
+        if name not in _SETTINGS:
+            rest.append(pair)
+            continue
+        if name in settings:
+            raise ConnectorConfigError(f'the option {name!r} is given twice')
+        try:
+            settings[name] = _SETTINGS[name](unquote(text))
+        except ValueError as error:
+            raise ConnectorConfigError(f'{name}={text!r} in a URL: {error}') from None
+    return (f'{place}?{"&".join(rest)}' if rest else place), settings
+
+
 def _options(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a URL, each read by its type."""
     options = {}
@@ -117,6 +143,14 @@ def _redis(parts: SplitResult) -> Any:
     place = f'{parts.scheme}://{parts.netloc}{parts.path}'
     return RedisConnector.from_url(place + rest)
 
+
+_SETTINGS: dict[str, Any] = {
+    'checksum': _flag,
+    'compression': str,
+    'encryption': str,
+    'pickle': _flag,
+    'signing': str,
+}
 
 _KINDS = {
     'endpoint': _endpoint,

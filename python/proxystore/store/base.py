@@ -74,8 +74,19 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             next in that place (files, shared memory), or after a minute by
             the server (Redis). `close()` removes them, too. It holds for what
             this store puts, not for stores that its proxies open elsewhere.
+        compression: `'zstd'` or `'lz4'` for objects that a trial says it makes
+            shorter; `'auto'` to let the connector's speed decide as well.
+        checksum: Whether every byte of an object is checked when it is read;
+            its description always is.
+        encryption: Names the key that objects are encrypted with,
+            `'env:NAME'` or `'file:/path'`. Whoever opens this store, by its
+            proxies too, refuses every object that was not.
+        signing: As `encryption`, but objects are signed and stay readable.
+        pickle: Whether objects may be pickled. Loading a pickle runs what it
+            names; without, only data is put and taken.
 
     Raises:
+        ConnectorConfigError: If `encryption` or `signing` names no sound key.
         ConnectorUnsupportedError: If `lifetime` is given and the connector
             cannot keep to it.
         StoreExistsError: If `register` and the name is taken.
@@ -102,6 +113,11 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         register: bool = False,
         cache_bytes: int | None = None,
         lifetime: Literal['process'] | None = None,
+        compression: Literal['auto', 'zstd', 'lz4'] | None = None,
+        checksum: bool = False,
+        encryption: str | None = None,
+        signing: str | None = None,
+        pickle: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(name, str):
@@ -126,6 +142,16 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             self._metrics = StoreMetrics()
         self._register = register
         self._cache_bytes = cache_bytes
+        self._sealing: dict[str, Any] | None = None
+        seal: _core.Seal | None = None
+        if not (
+            compression is encryption is signing is None and pickle and not checksum
+        ):
+            from proxystore.store._sealing import make_seal
+
+            seal, self._sealing = make_seal(
+                compression, checksum, encryption, signing, pickle
+            )
         native = native_of(connector)
         if lifetime is not None:
             from proxystore.store._process import bind
@@ -144,6 +170,9 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             ),
             populate_target,
             self._metrics,
+            seal,
+            checksum,
+            pickle,
         )
         if register:
             from proxystore.store import register_store
@@ -204,7 +233,8 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             url: `shm://`, `memory://`, `file:///directory`,
                 `redis://host:port` or `redis+unix:///socket`. A directory
                 that is opened so is kept when the store is closed, unless
-                `?clear=true` follows.
+                `?clear=true` follows. `compression`, `checksum`, `encryption`,
+                `signing` and `pickle` may follow, too.
             name: Name of the store; the URL if not given.
             kwargs: The other keyword arguments of `Store`.
 
@@ -218,8 +248,10 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             LocalConnector()
         """
         from proxystore.store._urls import open_connector
+        from proxystore.store._urls import split_settings
 
-        return Store(name or url, open_connector(url), **kwargs)
+        place, settings = split_settings(url)
+        return Store(name or url, open_connector(place), **{**settings, **kwargs})
 
     @classmethod
     def from_config(cls, config: StoreConfig) -> Store[Any]:
@@ -239,6 +271,11 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
             metrics=config.metrics,
             populate_target=config.populate_target,
             register=config.auto_register,
+            compression=config.compression,
+            checksum=config.checksum,
+            encryption=config.encryption,
+            signing=config.signing,
+            pickle=config.pickle,
         )
         return store
 

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import Literal
 
 from pydantic import BaseModel
 from pydantic import ConfigDict
@@ -128,6 +129,11 @@ class StoreConfig(_StrictModel):
         metrics: Whether it records metrics.
         populate_target: Whether its new proxies hold their objects.
         auto_register: Whether it is registered when it is opened.
+        compression: How its objects are compressed, if they are.
+        checksum: Whether every byte of its objects is checked.
+        encryption: Names the key that its objects are encrypted with.
+        signing: Names the key that its objects are signed with.
+        pickle: Whether its objects may be pickled.
 
     Example:
         >>> config = StoreConfig(name='s', connector={'kind': 'local'})
@@ -143,6 +149,11 @@ class StoreConfig(_StrictModel):
     metrics: bool = False
     populate_target: bool = True
     auto_register: bool = False
+    compression: Literal['auto', 'zstd', 'lz4'] | None = None
+    checksum: bool = False
+    encryption: str | None = None
+    signing: str | None = None
+    pickle: bool = True
 
     @classmethod
     def from_toml(cls, filepath: str | pathlib.Path) -> Self:

@@ -19,6 +19,7 @@ from typing import Any
 from typing import Generic
 from typing import TypeVar
 
+from proxystore import _core
 from proxystore.proxy import Proxy
 from proxystore.store.factory import PollingStoreFactory
 from proxystore.store.factory import _Failure
@@ -121,8 +122,7 @@ class Future(Generic[T]):
                 f'set_exception() takes an exception, not a {type(exception).__name__}'
             )
         store, key = self._factory.get_store(), self._factory.key
-        store.connector.set(key, _Failure.of(exception).to_bytes())
-        store.cache.evict(key)
+        _core.set_frame(store, key, _Failure.of(exception).to_bytes())
 
 
 def _announce(

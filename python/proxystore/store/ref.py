@@ -407,10 +407,9 @@ def clone(proxy: OwnedProxy[T]) -> OwnedProxy[T]:
     """
     _check_usable(proxy, (OwnedProxy,), 'cloned')
     factory, store = _store_factory(proxy), _store_of(proxy)
-    stored = store.connector.get(factory.key)
-    if stored is None:
+    key = _core.copy_object(store, factory.key)
+    if key is None:
         raise ProxyResolveMissingKeyError(factory.key, type(store), store.name)
-    key = store.connector.put(stored)
     made: OwnedProxy[T] = OwnedProxy(
         _core.store_factory(key, factory._recipe, False, factory.deserializer)
     )

@@ -56,8 +56,8 @@ def get_reference(proxy: Proxy[Any]) -> str:
             'This object came in the event of a stream and lies in no store, so '
             'it has no reference: put it into one.'
         )
-    name, kind, options, _ = factory._recipe
-    url = _url_of(kind, options)
+    name, kind, options, settings = factory._recipe
+    url = _url_of(kind, options, settings)
     evict = '&evict=true' if factory.evict else ''
     return f'{url}#store={quote(name)}&key={quote(factory.key[0])}{evict}'
 
@@ -99,11 +99,30 @@ def _store(name: str, url: str) -> Store[Any]:
     store: Store[Any] | None = _core._registry.get(name)
     if store is not None:
         return store
-    kind, options = _connector_of(url)
-    return _reopen((name, kind, options, None))
+    kind, options, settings = _connector_of(url)
+    return _reopen((name, kind, options, settings))
 
 
-def _url_of(kind: str, options: Any) -> str:
+def _url_of(kind: str, options: Any, settings: dict[str, Any] | None) -> str:
+    """Return the URL of a store, with what its objects need to be read."""
+    from urllib.parse import quote
+
+    url = _place_of(kind, options)
+    sealing = [
+        f'{name}={quote(settings[name], safe="/:")}'
+        for name in _SEALING
+        if settings and settings.get(name) is not None
+    ]
+    if not sealing:
+        return url
+    return f'{url}{"&" if "?" in url else "?"}{"&".join(sealing)}'
+
+
+_SEALING = ('compression', 'encryption', 'signing')
+"""Settings that every language reads in a URL."""
+
+
+def _place_of(kind: str, options: Any) -> str:
     from urllib.parse import quote
 
     if kind == 'file' and isinstance(options, tuple):
@@ -121,8 +140,17 @@ def _url_of(kind: str, options: Any) -> str:
     )
 
 
-def _connector_of(url: str) -> tuple[str, tuple[Any, ...]]:
-    """Return kind and options of a connector, as in a pickled proxy."""
+def _connector_of(
+    url: str,
+) -> tuple[str, tuple[Any, ...], dict[str, Any] | None]:
+    """Return kind, options and settings of a store, as in a pickled proxy."""
+    from proxystore.store._urls import split_settings
+
+    place, settings = split_settings(url)
+    return *_options_of(place), settings or None
+
+
+def _options_of(url: str) -> tuple[str, tuple[Any, ...]]:
     from urllib.parse import unquote
     from urllib.parse import urlsplit
 

@@ -49,9 +49,29 @@ class InlineFactory(StoreFactory[Any, T]):
         return self._key  # type: ignore[no-any-return]
 
     def resolve(self) -> T:
-        """Decode and return the object."""
-        settings = self._recipe[3] or {}
-        obj: T = _core.decode_frame(self._frame, settings.get('deserializer'))
+        """Decode and return the object.
+
+        Raises:
+            UntrustedFrameError: If the store takes no such object.
+        """
+        name, _, _, settings = self._recipe
+        settings = settings or {}
+        # A store that is open here says what it takes; an event may be forged.
+        store = _core._registry.get(name)
+        demands = settings if store is None else store._sealing or {}
+        if demands.get('encryption') or demands.get('signing'):
+            from proxystore.exceptions import UntrustedFrameError
+
+            raise UntrustedFrameError(
+                'an object in an event that was refused: the store '
+                f'{name!r} takes signed or encrypted objects only, which do '
+                'not travel in events'
+            )
+        obj: T = _core.decode_frame(
+            self._frame,
+            settings.get('deserializer'),
+            demands.get('pickle', True),
+        )
         return obj
 
     def resolve_async(self) -> None:

@@ -104,8 +104,8 @@ def _store_fields(recipe: tuple[Any, ...]) -> dict[str, Any]:
     name, kind, options, settings = recipe
     fields: dict[str, Any] = {'name': name, 'url': None}
     try:
-        fields['url'] = url = _url_of(kind, options)
-        says_all = settings is None and _connector_of(url) == (kind, options)
+        fields['url'] = url = _url_of(kind, options, settings)
+        says_all = _connector_of(url) == (kind, options, settings)
     except ConnectorUnsupportedError:
         says_all = False
     if not says_all:
@@ -140,8 +140,7 @@ def _recipe_in(fields: dict[str, Any]) -> tuple[Any, ...]:
                 f'the store {fields["name"]!r} of this event can only be opened '
                 'by the process that sent it: its connector has no URL'
             )
-        kind, options = _connector_of(url)
-        settings = None
+        kind, options, settings = _connector_of(url)
     return fields['name'], kind, options, settings
 
 

@@ -22,6 +22,8 @@ pub(crate) struct Encoded {
     views: Vec<BufferView>,
     /// Whether the last buffer is a whole `bytes` or `str`.
     is_immutable: bool,
+    /// Whether the frame carries a checksum of its buffers.
+    checksum: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -74,12 +76,23 @@ impl Encoded {
             objects: SmallVec::new(),
             views: Vec::new(),
             is_immutable: false,
+            checksum: false,
         }
+    }
+
+    /// Lets the frame carry a checksum of its buffers.
+    pub(crate) fn add_checksum(&mut self) {
+        self.checksum = true;
+    }
+
+    /// How the object is to be read.
+    pub(crate) fn codec(&self) -> Codec {
+        self.codec
     }
 
     /// The pieces, by reference: what they lie in is kept by `self`.
     pub(crate) fn builder(&self, _py: Python<'_>) -> FrameBuilder<'_> {
-        let mut builder = FrameBuilder::new(self.codec);
+        let mut builder = FrameBuilder::new(self.codec).checksum_buffers(self.checksum);
         for piece in &self.stream {
             builder.push_stream(self.bytes(*piece));
         }
@@ -97,7 +110,12 @@ impl Encoded {
         use_it: impl FnOnce(&Payload<'_>) -> R,
     ) -> R {
         let builder = self.builder(py);
-        let head = builder.head();
+        let head = if self.checksum {
+            // It reads every byte.
+            py.detach(|| builder.head())
+        } else {
+            builder.head()
+        };
         let mut payload = builder.payload(&head);
         if let Some(owner) = self.owner(py) {
             payload = payload.with_owner(Arc::new(owner));

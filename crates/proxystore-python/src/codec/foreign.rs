@@ -6,7 +6,7 @@ use super::owner::Owner;
 use super::text;
 use crate::error::to_python;
 use proxystore::Blob;
-use proxystore::frame::{Codec, Frame};
+use proxystore::frame::{Codec, ENVELOPE_MAGIC, Frame};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -41,7 +41,7 @@ pub(crate) fn bytes_for_deserializer<'py>(
         return Ok(bytes.cast_into::<PyBytes>()?);
     }
     let mut content: &[u8] = blob;
-    if Frame::is_frame(blob) {
+    if Frame::is_frame(blob) || blob.starts_with(&ENVELOPE_MAGIC) {
         let frame = Frame::parse(blob).map_err(|error| to_python(py, error))?;
         if frame.codec() == Codec::Foreign {
             content = &blob[frame.buffer_ranges()[0].clone()];

@@ -15,12 +15,14 @@ mod ndarray;
 mod objects;
 mod owner;
 mod pickle;
+mod pickles;
 mod reducers;
 mod text;
 mod tree;
 
 pub(crate) use encoded::Encoded;
 pub(crate) use foreign::{bytes_for_deserializer, encode_foreign};
+pub(crate) use pickles::Pickles;
 
 use crate::error::to_python;
 use buffer::Source;
@@ -68,34 +70,49 @@ pub(crate) fn encode(obj: &Bound<'_, PyAny>) -> PyResult<Encoded> {
 /// # Errors
 /// `FrameError` for bytes that are damaged or none of these, `NewerFrameError`, and
 /// `SerializationError` if the object cannot be made again from sound bytes.
-pub(crate) fn decode<'py>(py: Python<'py>, blob: &Blob) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn decode<'py>(
+    py: Python<'py>,
+    blob: &Blob,
+    pickles: Pickles,
+) -> PyResult<Bound<'py, PyAny>> {
     if let Some(object) = owner::Owner::object_of(py, blob) {
         return Ok(object);
     }
-    decode_source(py, &Source::owned(blob))
+    decode_source(py, &Source::owned(blob), pickles)
 }
 
 /// As [`decode`], but arrays lie over the blob without a copy, read-only.
-pub(crate) fn decode_view<'py>(py: Python<'py>, blob: &Blob) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn decode_view<'py>(
+    py: Python<'py>,
+    blob: &Blob,
+    pickles: Pickles,
+) -> PyResult<Bound<'py, PyAny>> {
     if let Some(object) = owner::Owner::object_of(py, blob) {
         return Ok(object);
     }
-    decode_source(py, &Source::view(blob))
+    decode_source(py, &Source::view(blob), pickles)
 }
 
 /// A serializer's output may hold a frame again, but nobody nests them deeper than this.
 const MAX_NESTING: usize = 8;
 
-fn decode_source<'py>(py: Python<'py>, source: &Source) -> PyResult<Bound<'py, PyAny>> {
+fn decode_source<'py>(
+    py: Python<'py>,
+    source: &Source,
+    pickles: Pickles,
+) -> PyResult<Bound<'py, PyAny>> {
     let mut source = source.clone();
     for _ in 0..MAX_NESTING {
         if !Frame::is_frame(source.blob()) {
-            return legacy::decode(py, &source);
+            return legacy::decode(py, &source, pickles);
         }
         let blob = source.blob().clone();
         let frame = Frame::parse(&blob).map_err(|error| to_python(py, error))?;
         match frame.codec() {
-            Codec::Pickle => return pickle::decode(py, &frame, &source),
+            Codec::Pickle => {
+                pickles.allow(py)?;
+                return pickle::decode(py, &frame, &source);
+            }
             Codec::Bytes => return text::decode_bytes(py, &frame),
             Codec::Str => return text::decode_str(py, frame.buffer(0)),
             Codec::Ndarray => return ndarray::decode(py, &frame, &source),
@@ -135,6 +152,14 @@ fn encoded_len(obj: &Bound<'_, PyAny>) -> PyResult<usize> {
 
 /// The object of a frame or of ProxyStore 1.x's serialized form.
 #[pyfunction]
-pub(crate) fn deserialize<'py>(buffer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    decode_source(buffer.py(), &Source::of_python(buffer)?)
+fn deserialize<'py>(buffer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    decode_bytes(buffer, Pickles::Load)
+}
+
+/// As [`decode`], of a bytes-like object.
+pub(crate) fn decode_bytes<'py>(
+    buffer: &Bound<'py, PyAny>,
+    pickles: Pickles,
+) -> PyResult<Bound<'py, PyAny>> {
+    decode_source(buffer.py(), &Source::of_python(buffer)?, pickles)
 }

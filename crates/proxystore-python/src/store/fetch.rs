@@ -102,11 +102,11 @@ impl PyStore {
                     .map_err(|cause| failed_deserializer(py, cause))?
             }
             None if access == Access::View => {
-                let obj = codec::decode_view(py, &blob)?;
+                let obj = codec::decode_view(py, &blob, opened.pickles)?;
                 metrics::part(span, "deserialize");
                 return Ok(Some(obj));
             }
-            None => codec::decode(py, &blob)?,
+            None => codec::decode(py, &blob, opened.pickles)?,
         };
         metrics::part(span, "deserialize");
         if opened.changes.load(Ordering::Relaxed) == changes {

@@ -10,13 +10,15 @@ mod put;
 
 use crate::backend::Backend;
 use crate::cache::PyLruCache;
+use crate::codec::Pickles;
 use crate::connector::PyNativeConnector;
 use crate::factory::PyStoreFactory;
 use crate::metrics::{self, Recorder, Span};
 use crate::proxy;
+use crate::seal::PySeal;
 use fetch::access_of;
 pub(crate) use fetch::failed_deserializer;
-use opened::Opened;
+pub(crate) use opened::Opened;
 use proxystore::single_flight::SingleFlight;
 use put::{attach, cached_hash, lease, lease_of, non_proxiable};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -25,8 +27,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 #[pyclass(name = "StoreBase", module = "proxystore._core", subclass, frozen)]
 pub(crate) struct PyStore {
@@ -97,8 +99,12 @@ impl PyStore {
         cache: Py<PyLruCache>,
         populate_target: bool,
         metrics: Option<Bound<'_, PyAny>>,
+        seal: Option<Bound<'_, PySeal>>,
+        checksum: bool,
+        pickle: bool,
     ) -> PyResult<()> {
-        let backend = Backend::of(native, key_class, &connector)?;
+        let seal = seal.map(|seal| Arc::clone(&seal.get().inner));
+        let backend = Backend::of(native, key_class, &connector, seal)?;
         let recorder = Recorder::new(name.py(), &name.to_string_lossy(), metrics)?;
         let opened = Opened {
             name: name.unbind(),
@@ -108,6 +114,8 @@ impl PyStore {
             deserializer,
             cache,
             populate_target,
+            checksum,
+            pickles: Pickles::of(pickle),
             recorder,
             recipe: PyOnceLock::new(),
             flights: SingleFlight::new(),

@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::cache::PyLruCache;
+use crate::codec::Pickles;
 use crate::metrics::Recorder;
 use proxystore::single_flight::SingleFlight;
 use pyo3::prelude::*;
@@ -18,6 +19,9 @@ pub(crate) struct Opened {
     pub(crate) deserializer: Option<Py<PyAny>>,
     pub(crate) cache: Py<PyLruCache>,
     pub(crate) populate_target: bool,
+    /// Whether frames carry a checksum of their buffers.
+    pub(crate) checksum: bool,
+    pub(crate) pickles: Pickles,
     /// None if metrics are off and the program is not traced.
     pub(crate) recorder: Option<Recorder>,
     /// What a proxy carries to reopen this store elsewhere: made at the first need, and then kept
@@ -31,7 +35,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// Evicts or replaces objects. A get that overlaps it fills no cache: it may have read what is
     /// there no more.
-    pub(super) fn change<T>(&self, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    pub(crate) fn change<T>(&self, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
         self.changes.fetch_add(1, Ordering::Relaxed);
         let done = work();
         self.changes.fetch_add(1, Ordering::Relaxed);

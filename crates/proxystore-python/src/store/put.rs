@@ -30,6 +30,10 @@ impl PyStore {
         if snapshot {
             encoded.snapshot(py)?;
         }
+        if opened.checksum {
+            encoded.add_checksum();
+        }
+        opened.pickles.check(py, &encoded)?;
         Ok(encoded)
     }
 

@@ -21,6 +21,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// First bytes of every frame.
 pub const MAGIC: [u8; 4] = *b"PXF1";
+/// First bytes of an object in an envelope, which its store has to open first.
+pub const ENVELOPE_MAGIC: [u8; 4] = *b"PXE1";
 /// The version this software writes.
 pub const VERSION: u8 = 1;
 /// Bytes before the table of buffer lengths.

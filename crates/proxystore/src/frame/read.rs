@@ -1,8 +1,8 @@
 //! Frames that were read.
 
 use super::{
-    ALIGN, CHECKSUM_AT, Codec, FLAG_BUFFER_CHECKSUM, HEADER_LEN, KNOWN_FLAGS, MAGIC, VERSION,
-    buffer_checksum, head_checksum,
+    ALIGN, CHECKSUM_AT, Codec, ENVELOPE_MAGIC, FLAG_BUFFER_CHECKSUM, HEADER_LEN, KNOWN_FLAGS,
+    MAGIC, VERSION, buffer_checksum, head_checksum,
 };
 use crate::{Error, ErrorKind, Result};
 use smallvec::SmallVec;
@@ -33,6 +33,9 @@ impl<'a> Frame<'a> {
     /// [`ErrorKind::NewerFrame`] for a version or a flag that this software does not know.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         if bytes.len() < HEADER_LEN || !Self::is_frame(bytes) {
+            if bytes.starts_with(&ENVELOPE_MAGIC) {
+                return Err(in_envelope());
+            }
             return Err(invalid(format!(
                 "{} bytes that are no frame: the first four should be \"PXF1\", with at least {HEADER_LEN} in all",
                 bytes.len()
@@ -152,6 +155,14 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     let mut raw = [0; 8];
     raw.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(raw)
+}
+
+/// The error for an object that was compressed, signed or encrypted.
+fn in_envelope() -> Error {
+    invalid(
+        "an object in an envelope: open its store with the `compression`, `signing` or \
+         `encryption` that it was put with",
+    )
 }
 
 fn invalid(why: impl Into<String>) -> Error {

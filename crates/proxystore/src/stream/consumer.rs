@@ -126,8 +126,13 @@ impl<T: Decode + Send + Sync + 'static> StreamConsumer<T> {
                 (metadata, if evict { proxy.evicting()? } else { proxy })
             }
             Event::Object {
-                frame, metadata, ..
+                frame,
+                metadata,
+                store,
             } => {
+                if let Some(place) = &store {
+                    refuse_if_sealed(place)?;
+                }
                 let proxy = Proxy::of_object(Object::parse(frame)?);
                 // What cannot be decoded says so when it is used, like what lies in a store.
                 let _ = proxy.resolve();
@@ -164,6 +169,22 @@ impl<T: Decode + Send + Sync + 'static> StreamConsumer<T> {
         self.last_store = Some((place, store.clone()));
         Ok(store)
     }
+}
+
+/// A store that takes only what is signed or encrypted sends nothing in events.
+fn refuse_if_sealed(place: &StorePlace) -> Result<()> {
+    let store = crate::Store::registered(&place.name);
+    if store.is_some_and(|store| store.connector().capability().sealed) {
+        return Err(crate::Error::new(
+            crate::ErrorKind::Untrusted,
+            format!(
+                "an object in an event that was refused: the store {:?} takes signed or encrypted \
+                 objects only, which do not travel in events",
+                place.name
+            ),
+        ));
+    }
+    Ok(())
 }
 
 impl<T: Decode + Send + Sync + 'static> Iterator for StreamConsumer<T> {

@@ -210,7 +210,12 @@ impl<T: Encode> StreamProducer<T> {
             _ => None,
         };
         let items = aggregated.as_ref().map_or(items, std::slice::from_ref);
+        // What is signed or encrypted in its store does not travel beside it as it is.
+        let is_sealed = store
+            .as_ref()
+            .is_some_and(|store| store.connector().capability().sealed);
         let inlining = match self.inline_below {
+            _ if is_sealed => Inlining::new(0),
             Some(below) => Inlining::new(below).kept_too(true),
             None => Inlining::new(self.publisher.inline_below()),
         };

@@ -146,12 +146,16 @@ impl Connector for RedisConnector {
 
     fn put_batch(&self, payloads: &[Payload<'_>]) -> Result<Vec<Key>> {
         let keys: Vec<_> = payloads.iter().map(|_| self.new_key()).collect();
+        self.set_batch(&keys, payloads)?;
+        Ok(keys)
+    }
+
+    fn set_batch(&self, keys: &[Key], payloads: &[Payload<'_>]) -> Result<()> {
         if keys.is_empty() {
-            return Ok(keys);
+            return Ok(());
         }
         let names: Vec<_> = keys.iter().map(|key| self.keyspace.name(key)).collect();
-        self.call(|connection| self.keyspace.put_all(connection, &names, payloads))?;
-        Ok(keys)
+        self.call(|connection| self.keyspace.put_all(connection, &names, payloads))
     }
 
     fn new_key(&self) -> Key {
