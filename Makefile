@@ -193,10 +193,9 @@ $(BUILD)/wheel/.built: $(SOURCES) $(BUILD)/maturin/.group-build
 # One program answers to all names of the package's commands. It brings a network stack, which takes
 # minutes to build, so that only what needs it waits for it: the demo's wheel goes without.
 $(BUILD)/commands/.built: $(RUST_SOURCES)
-	@echo '==> release build of the commands (once; minutes)'
-	@cargo build --quiet --release --locked -p proxystore-cli
-	@mkdir -p $(@D)
-	@strip -o $(@D)/proxystore target/release/proxystore
+	@echo '==> optimised build of the commands (once; minutes)'
+	@cargo build --quiet --profile commands --locked -p proxystore-cli
+	@install -D -m 755 target/commands/proxystore $(@D)/proxystore
 	@touch $@
 
 %/.commands: %/.wheel $(BUILD)/commands/.built

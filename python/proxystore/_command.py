@@ -10,11 +10,14 @@ __all__ = ['find', 'proxystore', 'proxystore_endpoint', 'proxystore_relay']
 
 
 def find() -> str:
-    """Return the path of the program: `$PROXYSTORE_BIN`, or the package's own.
+    """Return the path of the program.
+
+    It is `$PROXYSTORE_BIN` if that is set, else the package's own, else the
+    one that `cargo install proxystore-cli` made: a wheel has the program, a
+    build from source has not.
 
     Raises:
-        FileNotFoundError: If the package was built without it; the message
-            says how to get it.
+        FileNotFoundError: If there is none; the message says how to get it.
 
     Example:
         >>> import os
@@ -25,15 +28,23 @@ def find() -> str:
         >>> del os.environ['PROXYSTORE_BIN']
     """
     chosen = os.environ.get('PROXYSTORE_BIN')
-    path = Path(chosen) if chosen else Path(__file__).parent / '_bin' / 'proxystore'
-    if not path.exists():
-        raise FileNotFoundError(
-            f'the program {path} is not there: this package was built without '
-            'its commands. Install a wheel that has them, or build them with '
-            '`cargo install --path crates/proxystore-cli` in a clone and set '
-            'PROXYSTORE_BIN to the path of `proxystore`.'
-        )
-    return str(path)
+    if chosen:
+        if not Path(chosen).exists():
+            raise FileNotFoundError(
+                f'PROXYSTORE_BIN names {chosen}, which is not there'
+            )
+        return chosen
+    cargo = Path(os.environ.get('CARGO_HOME') or '~/.cargo').expanduser()
+    own = Path(__file__).parent / '_bin' / 'proxystore'
+    for path in (own, cargo / 'bin' / 'proxystore'):
+        if path.exists():
+            return str(path)
+    raise FileNotFoundError(
+        'this package was built from source, without the program behind its '
+        'commands. Install a wheel, which has it, or build it by `cargo install '
+        'proxystore-cli` (in a clone: `cargo install --path '
+        'crates/proxystore-cli`); if it is elsewhere, set PROXYSTORE_BIN to its path.'
+    )
 
 
 def _become(name: str) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from proxystore import _command
 from proxystore.endpoint.commands import EndpointStatus
 from proxystore.endpoint.commands import configure_endpoint
 from proxystore.endpoint.commands import get_status
@@ -79,7 +80,7 @@ def test_console_scripts(name: str) -> None:
     assert result.stdout.startswith(name.replace('_', '-')), result.stderr
 
 
-def test_a_package_without_its_program_says_so() -> None:
+def test_a_program_that_is_not_there_is_named() -> None:
     code = 'from proxystore._command import proxystore_endpoint as run; run()'
     result = subprocess.run(
         [sys.executable, '-c', code],
@@ -88,4 +89,21 @@ def test_a_package_without_its_program_says_so() -> None:
         env={**os.environ, 'PROXYSTORE_BIN': '/nonexistent/proxystore'},
     )
     assert result.returncode == 1
-    assert 'PROXYSTORE_BIN' in result.stderr
+    assert 'PROXYSTORE_BIN names /nonexistent/proxystore' in result.stderr
+
+
+def test_where_the_program_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv('PROXYSTORE_BIN', raising=False)
+    monkeypatch.setenv('CARGO_HOME', str(tmp_path / 'cargo'))
+    monkeypatch.setattr(_command, '__file__', str(tmp_path / 'package' / 'it.py'))
+    with pytest.raises(FileNotFoundError, match='cargo install proxystore-cli'):
+        _command.find()
+    for folder in ('cargo/bin', 'package/_bin'):
+        path = tmp_path / folder / 'proxystore'
+        path.parent.mkdir(parents=True)
+        path.touch()
+        assert _command.find() == str(path)
+    monkeypatch.setenv('PROXYSTORE_BIN', os.devnull)
+    assert _command.find() == os.devnull

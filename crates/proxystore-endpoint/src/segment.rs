@@ -50,8 +50,12 @@ impl Segment {
 
     fn create(capacity: usize) -> io::Result<Self> {
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        let name = c"proxystore-endpoint".as_ptr();
+        // The C library of 2012 has no function of that name.
         // SAFETY: the name is a C string.
-        let make = |flags| unsafe { libc::memfd_create(c"proxystore-endpoint".as_ptr(), flags) };
+        let make = |flags: libc::c_uint| unsafe {
+            libc::syscall(libc::SYS_memfd_create, name, flags) as libc::c_int
+        };
         let mut fd = make(flags | NOEXEC);
         if fd < 0 {
             fd = make(flags);

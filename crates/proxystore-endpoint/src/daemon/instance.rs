@@ -169,9 +169,10 @@ pub(super) fn token(dir: &Path) -> Result<String> {
         }
     }
     let mut random = [0_u8; 32];
+    // The C library of 2012 has no function of that name.
     // SAFETY: the pointer and length describe the array.
-    let got = unsafe { libc::getrandom(random.as_mut_ptr().cast(), random.len(), 0) };
-    if got != random.len() as isize {
+    let got = unsafe { libc::syscall(libc::SYS_getrandom, random.as_mut_ptr(), random.len(), 0) };
+    if got != random.len() as libc::c_long {
         return Err(Error::io(io::Error::last_os_error(), "drawing a token"));
     }
     let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();

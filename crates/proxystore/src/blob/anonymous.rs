@@ -87,10 +87,13 @@ pub(crate) fn map_file(
         let start = unsafe { libc::mmap(address, len, protection, flags | fixed, fd, 0) };
         (start != libc::MAP_FAILED).then_some(start)
     };
+    #[cfg(target_os = "linux")]
     let there = |address: usize| {
         let fixed = libc::MAP_FIXED_NOREPLACE;
         (address != 0).then(|| map_at(address, fixed)).flatten()
     };
+    #[cfg(not(target_os = "linux"))]
+    let there = |_: usize| None;
     let mut start = None;
     if len >= HUGE_PAGE {
         // Another thread may take a free address before we do.
@@ -114,8 +117,11 @@ pub(crate) fn page_multiple(len: usize) -> Option<usize> {
 /// mapped.
 pub(crate) fn map(len: usize) -> Option<(NonNull<u8>, usize)> {
     let (start, mapped) = map_aligned(len, libc::PROT_READ | libc::PROT_WRITE)?;
+    #[cfg(target_os = "linux")]
     // SAFETY: advice on the mapping just made. Without huge pages it fails, and nothing is lost.
-    unsafe { libc::madvise(start.as_ptr().cast(), mapped, libc::MADV_HUGEPAGE) };
+    unsafe {
+        libc::madvise(start.as_ptr().cast(), mapped, libc::MADV_HUGEPAGE)
+    };
     Some((start, mapped))
 }
 

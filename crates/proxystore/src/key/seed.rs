@@ -86,8 +86,12 @@ fn wiped_on_fork() -> Option<NonNull<Seed>> {
     if start == libc::MAP_FAILED {
         return None;
     }
+    #[cfg(target_os = "linux")]
     // SAFETY: the mapping is ours.
-    if unsafe { libc::madvise(start, len, libc::MADV_WIPEONFORK) } != 0 {
+    let wiped = unsafe { libc::madvise(start, len, libc::MADV_WIPEONFORK) } == 0;
+    #[cfg(not(target_os = "linux"))]
+    let wiped = false;
+    if !wiped {
         // SAFETY: as above, and nobody has seen it.
         unsafe { libc::munmap(start, len) };
         return None;
@@ -97,13 +101,15 @@ fn wiped_on_fork() -> Option<NonNull<Seed>> {
 
 /// Fills from the kernel's generator.
 fn fill_random(bytes: &mut [u8]) {
+    // The C library of 2012 has no function of that name.
+    #[cfg(target_os = "linux")]
     // SAFETY: the pointer and length describe the slice. Up to 256 bytes are never short.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    assert_eq!(
-        got,
-        bytes.len() as isize,
-        "the kernel's random generator failed"
-    );
+    let sound = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), 0) }
+        == bytes.len() as libc::c_long;
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: the pointer and length describe the slice, of less than 256 bytes.
+    let sound = unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) } == 0;
+    assert!(sound, "the kernel's random generator failed");
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ impl Arrivals {
     pub(super) fn tell(&self) {
         self.count.fetch_add(1, Ordering::SeqCst);
         if self.sleeping.load(Ordering::SeqCst) > 0 {
+            #[cfg(target_os = "linux")]
             // SAFETY: the kernel only compares the address, which is ours, with those that wait.
             unsafe {
                 libc::syscall(
@@ -35,7 +36,17 @@ impl Arrivals {
         }
     }
 
+    /// Looks again and again, where threads cannot sleep on a count.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn sleep(&self, seen: u32, timeout: Duration) {
+        let begun = std::time::Instant::now();
+        while self.count() == seen && begun.elapsed() < timeout {
+            std::thread::sleep(Duration::from_millis(1).min(timeout));
+        }
+    }
+
     /// Sleeps until something has come since `seen`, a signal comes, or the time is over.
+    #[cfg(target_os = "linux")]
     pub(super) fn sleep(&self, seen: u32, timeout: Duration) {
         let limit = libc::timespec {
             tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),

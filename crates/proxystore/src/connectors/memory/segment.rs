@@ -7,7 +7,7 @@ use crate::{Blob, Payload};
 use std::any::Any;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -44,6 +44,27 @@ unsafe impl Send for Segment {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for Segment {}
 
+/// A file in memory, which goes with its descriptor.
+#[cfg(target_os = "linux")]
+fn nameless_file() -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    let (name, flags) = (c"proxystore".as_ptr(), libc::MFD_CLOEXEC);
+    // The C library of 2012 has no function of that name.
+    // SAFETY: the name is a C string.
+    let fd = unsafe { libc::syscall(libc::SYS_memfd_create, name, flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor that is ours alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
+}
+
+/// Without such files large objects are copied.
+#[cfg(not(target_os = "linux"))]
+fn nameless_file() -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 impl Segment {
     fn create(capacity: usize) -> io::Result<Self> {
         if LIVE.load(Ordering::Relaxed) >= MOST {
@@ -52,13 +73,8 @@ impl Segment {
                 return Err(io::Error::from_raw_os_error(libc::EMFILE));
             }
         }
-        // SAFETY: the name is a C string.
-        let fd = unsafe { libc::memfd_create(c"proxystore".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a descriptor that is ours alone.
-        let file = unsafe { OwnedFd::from_raw_fd(fd) };
+        let file = nameless_file()?;
+        let fd = file.as_raw_fd();
         let refused = || io::Error::from_raw_os_error(libc::ENOMEM);
         let len = libc::off_t::try_from(capacity).map_err(|_| refused())?;
         // SAFETY: only numbers go in.
