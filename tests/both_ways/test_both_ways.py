@@ -83,6 +83,7 @@ def test_rust_puts_python_gets(program: list[str], connector: Any, url: str) -> 
         'map': {'a': [1, None], 'b': []},
         'tuple-keys': {(1, 2): 'x', (3, 4): 'y'},
     }
+    arrays = 0
     try:
         for name, value in expected.items():
             proxy = proxy_from_reference(references.pop(name))
@@ -92,6 +93,22 @@ def test_rust_puts_python_gets(program: list[str], connector: Any, url: str) -> 
         array = proxy_from_reference(references.pop('array'))
         assert array.dtype == np.float64
         assert array.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+        for name in [name for name in references if name.startswith('array-')]:
+            _, rust, order = name.split('-')
+            kind = {'i': 'int', 'u': 'uint', 'f': 'float'}.get(rust[0])
+            dtype = np.dtype(f'{kind}{rust[1:]}' if kind else rust)
+            array = proxy_from_reference(references.pop(name))
+            assert array.dtype == dtype.newbyteorder(order[0]), name
+            assert (array.flags.c_contiguous, array.flags.f_contiguous) == (
+                order[1] == 'C',
+                order[1] == 'F',
+            )
+            expected_array = np.arange(6).reshape(2, 3).astype(dtype)
+            if not kind:
+                expected_array -= 1j
+            np.testing.assert_array_equal(array, expected_array)
+            arrays += 1
+        assert arrays == 12 * 4
         flags = proxy_from_reference(references.pop('flags'))
         assert flags.dtype == np.bool_
         assert flags.tolist() == [True, False, True]

@@ -8,10 +8,12 @@
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use proxystore::codec::arrow::Table;
+use proxystore::codec::element::{Element, bytes_of};
+use proxystore::codec::ndarray::Description;
 use proxystore::codec::tree::{MessagePack, Value};
 use proxystore::codec::{AnyArray, Decode, Object};
 use proxystore::frame::Codec;
-use proxystore::{ErrorKind, Key, Proxy, Reference, Result, Store};
+use proxystore::{Blob, ErrorKind, Key, Proxy, Reference, Result, Store};
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::sync::Arc;
@@ -57,6 +59,7 @@ fn put(store: &Store) -> Result<()> {
         "array",
         &store.put(&AnyArray::from_slice(&[2, 3], &elements)?)?,
     )?;
+    arrays(store)?;
     let flags = AnyArray::from_slice(&[3], &[true, false, true])?;
     show("flags", &store.put(&flags)?)?;
     let columns: [(_, ArrayRef, _); 2] = [
@@ -71,6 +74,39 @@ fn put(store: &Store) -> Result<()> {
     show("batch", &store.put(&batch)?)?;
     let table = Table::new(batch.schema(), vec![batch.clone(), batch])?;
     show("table", &store.put(&table)?)
+}
+
+/// The numbers 0 to 5 in two rows, of each type, in both orders of axes and of bytes.
+fn arrays(store: &Store) -> Result<()> {
+    macro_rules! of_each {
+        ($($type:ty)*) => {$(of::<$type>(store, stringify!($type), |number| number as $type)?;)*};
+    }
+    fn of<T: Element>(store: &Store, name: &str, number: fn(u8) -> T) -> Result<()> {
+        for (fortran, big) in [(false, false), (true, false), (false, true), (true, true)] {
+            let places = if fortran {
+                [0, 3, 1, 4, 2, 5]
+            } else {
+                [0, 1, 2, 3, 4, 5]
+            };
+            let swapped = big != cfg!(target_endian = "big");
+            let elements = places.map(|place| match number(place) {
+                element if swapped => element.swap_bytes(),
+                element => element,
+            });
+            let mut description = Description::new(T::KIND, size_of::<T>() as u32, &[2, 3]);
+            (description.fortran_order, description.big_endian) = (fortran, big);
+            let memory = Blob::copy_from(bytes_of(&elements));
+            let key = store.put(&AnyArray::new(description, memory)?)?;
+            let order = if fortran { 'F' } else { 'C' };
+            let bytes = if big { '>' } else { '<' };
+            let reference = store.reference(&key)?.to_text();
+            show(&format!("array-{name}-{bytes}{order} {reference}"));
+        }
+        Ok(())
+    }
+    of_each!(i8 i16 i32 i64 u8 u16 u32 u64 f32 f64);
+    of::<[f32; 2]>(store, "c8", |number| [f32::from(number), -1.0])?;
+    of::<[f64; 2]>(store, "c16", |number| [f64::from(number), -1.0])
 }
 
 /// Says what an object holds, so that its maker can compare.
