@@ -3,9 +3,13 @@
 use crate::Failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Read, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 /// Smaller transfers are over before a bar could be seen.
 const LARGE: u64 = 16 << 20;
+/// What takes less shows nothing.
+const LONG: Duration = Duration::from_millis(300);
 /// How much is read or written between two updates.
 const PIECE: usize = 4 << 20;
 
@@ -56,13 +60,31 @@ pub(crate) fn write_all(mut writer: impl Write, bytes: &[u8]) -> Result<(), Fail
     Ok(())
 }
 
-/// Runs one call that cannot be looked into, with a sign of life.
-pub(crate) fn during<R>(doing: &'static str, len: u64, call: impl FnOnce() -> R) -> R {
-    let bar = bar(doing, (len >= LARGE).then_some(len).and(None));
-    if len >= LARGE {
-        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+/// Runs one call that cannot be looked into, with a sign of life if it takes long.
+pub(crate) fn during<R>(doing: &'static str, call: impl FnOnce() -> R) -> R {
+    if !std::io::stderr().is_terminal() {
+        return call();
     }
-    let result = call();
-    bar.finish_and_clear();
-    result
+    let (done, waiting) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let over = |time| waiting.recv_timeout(time) != Err(RecvTimeoutError::Timeout);
+            if over(LONG) {
+                return;
+            }
+            let bar = bar(doing, None);
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+                bar.set_style(style);
+            }
+            loop {
+                bar.tick();
+                if over(LONG / 3) {
+                    return bar.finish_and_clear();
+                }
+            }
+        });
+        let result = call();
+        drop(done);
+        result
+    })
 }

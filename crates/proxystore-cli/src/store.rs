@@ -39,7 +39,10 @@ pub(crate) fn run(command: StoreCommand, output: &Output) -> Done {
             frame,
         } => get(&object, file, frame, output),
         StoreCommand::Ls { url: Some(url) } => list(&url, output),
-        StoreCommand::Ls { url: None } => sessions(output),
+        StoreCommand::Ls { url: None } => {
+            let (sessions, lines) = sessions()?;
+            output.show(&json!({ "sessions": sessions }), &lines)
+        }
         StoreCommand::Stat { object } => stat(&object, output),
         StoreCommand::Rm { url, keys } => {
             let store = Store::open("proxystore", &url)?;
@@ -47,8 +50,7 @@ pub(crate) fn run(command: StoreCommand, output: &Output) -> Done {
                 .iter()
                 .map(|key| Key::new(key))
                 .collect::<Result<Vec<_>, _>>()?;
-            store.evict_batch(&keys)?;
-            output.show(&json!({ "removed": keys.len() }), &[])
+            remove(&store, &keys, output)
         }
     }
 }
@@ -64,7 +66,7 @@ fn put(store: &Store, file: Option<&Path>, form: Form, reference: bool, output: 
         }
     };
     let len = bytes.len() as u64;
-    let key = progress::during("putting", len, || -> Result<Key, Failure> {
+    let key = progress::during("putting", || -> Result<Key, Failure> {
         Ok(match form {
             Form::Bytes => store.put(&bytes)?,
             Form::Text => store.put(
@@ -103,7 +105,7 @@ fn find(arguments: &ObjectArguments) -> Result<(Key, Object), Failure> {
             (Store::of_reference(&reference)?, reference.key().clone())
         }
     };
-    let found = progress::during("getting", 0, || store.object(&key, Access::View))?;
+    let found = progress::during("getting", || store.object(&key, Access::View))?;
     match found {
         Some(object) => Ok((key, object)),
         None => Err(format!("{} has no object {key}", store.connector()).into()),
@@ -113,10 +115,12 @@ fn find(arguments: &ObjectArguments) -> Result<(Key, Object), Failure> {
 fn get(arguments: &ObjectArguments, file: Option<PathBuf>, frame: bool, output: &Output) -> Done {
     let (_, object) = find(arguments)?;
     let tree;
+    let mut is_json = false;
     let bytes: &[u8] = match object.codec() {
         _ if frame => object.blob(),
         Codec::MessagePack => {
             let value = proxystore::codec::tree::decode::<Tree>(&object)?;
+            is_json = true;
             tree = serde_json::to_vec_pretty(&json_of(value)).map(|mut text| {
                 text.push(b'\n');
                 text
@@ -135,8 +139,14 @@ fn get(arguments: &ObjectArguments, file: Option<PathBuf>, frame: bool, output: 
     match file {
         Some(path) => {
             let named = |error| format!("{}: {error}", path.display());
-            progress::write_all(File::create(&path).map_err(named)?, bytes)
+            progress::write_all(File::create(&path).map_err(named)?, bytes)?;
+            let codec = format!("{:?}", object.codec());
+            let document = json!({ "file": path, "bytes": bytes.len(), "codec": codec });
+            output.show(&document, &[])
         }
+        None if output.json && !is_json => Err(
+            "the content of an object is no JSON document: name a file for it with --output".into(),
+        ),
         None if std::io::stdout().is_terminal() && bytes.contains(&0) => {
             Err("the object is binary: redirect the output, or name a file with --output".into())
         }
@@ -170,6 +180,23 @@ fn json_of(value: Tree) -> Value {
     }
 }
 
+/// What is not there is named, as `rm` does; the others go.
+fn remove(store: &Store, keys: &[Key], output: &Output) -> Done {
+    let mut missing = Vec::new();
+    for key in keys {
+        if !store.exists(key)? {
+            missing.push(key.as_str());
+        }
+    }
+    store.evict_batch(keys)?;
+    let removed = keys.len() - missing.len();
+    output.show(&json!({ "removed": removed, "missing": missing }), &[])?;
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{} has no object {}", store.connector(), missing.join(", ")).into()),
+    }
+}
+
 fn list(url: &str, output: &Output) -> Done {
     let store = Store::open("proxystore", url)?;
     let mut keys = store.connector().keys()?;
@@ -190,7 +217,7 @@ fn stat(arguments: &ObjectArguments, output: &Output) -> Done {
     let connector = store.connector();
     let capability = connector.capability();
     let count = connector.keys().map(|keys| keys.len()).ok();
-    let document = json!({
+    let mut document = json!({
         "place": connector.to_string(),
         "kind": connector.kind(),
         "objects": count,
@@ -211,15 +238,17 @@ fn stat(arguments: &ObjectArguments, output: &Output) -> Done {
         format!("objects  {count}"),
         format!("reached  {reach}"),
     ];
-    output.show(&document, &lines)?;
-    if connector.kind() == "shm" && !output.json {
-        sessions(output)?;
+    let mut lines = lines.to_vec();
+    if connector.kind() == "shm" {
+        let (held, table) = sessions()?;
+        document["sessions"] = held;
+        lines.extend(std::iter::once(String::new()).chain(table));
     }
-    Ok(())
+    output.show(&document, &lines)
 }
 
 /// Who holds this machine's shared memory, and since when.
-fn sessions(output: &Output) -> Done {
+fn sessions() -> Result<(Value, Vec<String>), Failure> {
     let found = shared_memory::sessions(None)?;
     let seconds = |since: SystemTime| since.elapsed().map(|time| time.as_secs()).ok();
     let mut rows = vec![
@@ -269,7 +298,7 @@ fn sessions(output: &Output) -> Done {
     } else {
         table(&rows)
     };
-    output.show(&json!({ "sessions": documents }), &lines)
+    Ok((Value::Array(documents), lines))
 }
 
 /// A span of time for people.

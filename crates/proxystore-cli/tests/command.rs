@@ -64,6 +64,7 @@ fn put_ls_stat_get_rm() {
         assert_eq!(stat["objects"], 1);
         assert_eq!(line(b"", &["store", "rm", url, &key]), "");
         assert_eq!(line(b"", &["store", "ls", url]), "");
+        assert!(complaint(&["store", "rm", url, &key]).contains(&key));
         assert!(complaint(&["store", "get", url, &key]).contains(&key));
     }
     std::fs::remove_dir_all(dir).unwrap();
@@ -111,6 +112,26 @@ fn trees_are_json() {
     let key = store.put(&MessagePack(((1, 2), f64::NAN))).unwrap();
     let output = line(b"", &["store", "get", &url, key.as_str()]);
     assert!(output.contains("NaN"), "{output}");
+    let output = said(b"", &["--json", "store", "get", &url, key.as_str()]);
+    serde_json::from_slice::<serde_json::Value>(&output).unwrap();
+    let key = line(b"bytes", &["store", "put", &url]);
+    assert!(complaint(&["--json", "store", "get", &url, &key]).contains("--output"));
+    let file = dir.join("got");
+    let to = [
+        "store",
+        "get",
+        &url,
+        &key,
+        "--json",
+        "--output",
+        file.to_str().unwrap(),
+    ];
+    let read: serde_json::Value = serde_json::from_slice(&said(b"", &to)).unwrap();
+    assert_eq!(
+        (&read["bytes"], &read["codec"]),
+        (&5.into(), &"Bytes".into())
+    );
+    assert_eq!(std::fs::read(file).unwrap(), b"bytes");
     std::fs::remove_dir_all(dir).unwrap();
 }
 
@@ -173,6 +194,14 @@ fn who_holds_shared_memory() {
         read["sessions"]
             .as_array()
             .is_some_and(|list| !list.is_empty())
+    );
+    let output = said(b"", &["store", "stat", "shm://", "--json"]);
+    let read: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    let pids = read["sessions"].as_array().unwrap().iter();
+    let pids = pids.flat_map(|session| session["holders"].as_array().unwrap());
+    assert!(
+        pids.into_iter()
+            .any(|holder| holder["pid"] == std::process::id())
     );
     store.close(true).unwrap();
 }
