@@ -35,6 +35,15 @@ ALLOWED = {
 ALWAYS = {'libc', 'smallvec', 'xxhash-rust'}
 """What the core needs without any feature."""
 
+COUNTED = {
+    'none': ['--no-default-features'],
+    'the default ones': [],
+    '`tls` alone': ['--no-default-features', '--features', 'tls'],
+    '`ndarray` alone': ['--no-default-features', '--features', 'ndarray'],
+    '`arrow` alone': ['--no-default-features', '--features', 'arrow'],
+}
+"""Rows of the table in docs/rust.md, and the features that each counts."""
+
 NAMES_PYO3 = re.compile(r'\bpyo3\b')
 
 
@@ -99,6 +108,26 @@ def check_bare_core() -> list[str]:
     )
 
 
+def check_documented_counts() -> list[str]:
+    """What docs/rust.md says of the crates that each feature brings is so."""
+    page = (ROOT / 'docs' / 'rust.md').read_text()
+    complaints = []
+    for said, features in COUNTED.items():
+        command = ['cargo', 'tree', '-p', CORE, '--prefix', 'none', '--edges', 'normal']
+        output = subprocess.run(
+            [*command, *features], check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+        names = sorted(
+            {line.split()[0] for line in output.splitlines() if line} - {CORE}
+        )
+        row = f'| {said} | {len(names)}'
+        if len(names) < 8:
+            row += f': {", ".join(names)}'
+        if f'{row} |' not in page:
+            complaints.append(f'docs/rust.md should have the row: {row} |')
+    return complaints
+
+
 def check_mentions() -> list[str]:
     """Complaints about source files that name pyo3 outside its room."""
     complaints = []
@@ -114,6 +143,7 @@ def main() -> int:
     """Prints every complaint."""
     packages = metadata()
     complaints = [*check_edges(packages), *check_bare_core(), *check_mentions()]
+    complaints += check_documented_counts()
     for package in packages:
         if package['name'] != PYTHON:
             complaints += check_tree(

@@ -111,11 +111,7 @@ impl Drop for Site {
 }
 
 fn open(home: &Path, name: &str) -> EndpointConnector {
-    EndpointConnector::open(EndpointConfig {
-        endpoints: vec![name.to_owned()],
-        dir: Some(home.to_owned()),
-    })
-    .unwrap()
+    EndpointConnector::open(EndpointConfig::of([name]).dir(home)).unwrap()
 }
 
 #[test]
@@ -151,10 +147,7 @@ fn contract_over_tcp() {
     // A proxy of the environment has no part in it.
     proxystore_testkit::run(|| Arc::new(open(&home, "left")));
     fs::write(home.join("left/token"), "0".repeat(64)).unwrap();
-    let wrong = EndpointConnector::open(EndpointConfig {
-        endpoints: vec!["left".into()],
-        dir: Some(home),
-    });
+    let wrong = EndpointConnector::open(EndpointConfig::of(["left"]).dir(home));
     assert_eq!(wrong.unwrap_err().kind(), ErrorKind::PermissionDenied);
 }
 

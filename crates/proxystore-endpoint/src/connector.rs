@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Which endpoint a program uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EndpointConfig {
     /// UUIDs, public keys or names: the first that runs at this site is the home endpoint. None
     /// stands for the only one that is configured here.
@@ -22,6 +23,29 @@ pub struct EndpointConfig {
 }
 
 impl EndpointConfig {
+    /// The first of these endpoints that runs at this site, by UUID, public key or name.
+    ///
+    /// ```
+    /// use proxystore_endpoint::EndpointConfig;
+    ///
+    /// let config = EndpointConfig::of(["left", "right"]).dir("/shared/endpoints");
+    /// assert_eq!(config.endpoints, ["left", "right"]);
+    /// ```
+    #[must_use]
+    pub fn of<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        Self {
+            endpoints: names.into_iter().map(Into::into).collect(),
+            dir: None,
+        }
+    }
+
+    /// Sets where endpoints are configured.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
     /// Reads `endpoint://name,name` and the option `dir`.
     ///
     /// ```

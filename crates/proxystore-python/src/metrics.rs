@@ -147,14 +147,11 @@ impl Span<'_> {
                 parts[count] = *part;
                 count += 1;
             }
-            tracer.record(&Event {
-                operation: self.operation,
-                start: self.start,
-                took,
-                parts: &parts[..count],
-                bytes: self.size.map(|size| size as u64),
-                hit: self.hit,
-            });
+            let mut event = Event::new(self.operation, self.start, took);
+            event.parts = &parts[..count];
+            event.bytes = self.size.map(|size| size as u64);
+            event.hit = self.hit;
+            tracer.record(&event);
         }
         match &self.recorder.metrics {
             Some(numbers) => numbers.add(&self, took, key),

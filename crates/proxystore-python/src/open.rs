@@ -30,14 +30,9 @@ pub(crate) fn open_file(py: Python<'_>, dir: PathBuf) -> PyResult<PyNativeConnec
 /// Keys without our namespace, as ProxyStore 1.x wrote them, are found too.
 #[pyfunction]
 pub(crate) fn open_redis(py: Python<'_>, host: String, port: u16) -> PyResult<PyNativeConnector> {
-    let unix_socket = host.starts_with('/').then(|| PathBuf::from(&host));
-    let config = RedisConfig {
-        host,
-        port,
-        unix_socket,
-        bare_keys: true,
-        ..RedisConfig::default()
-    };
+    let mut config = RedisConfig::default().port(port).bare_keys(true);
+    config.unix_socket = host.starts_with('/').then(|| PathBuf::from(&host));
+    config.host = host;
     let connector = through(py, Gil::Release, || RedisConnector::connect(config))?;
     Ok(PyNativeConnector::new(connector))
 }
@@ -88,12 +83,9 @@ pub(crate) fn open_shared_memory(
     limit: Option<u64>,
     session: Option<String>,
 ) -> PyResult<(PyNativeConnector, SessionParts)> {
-    let config = SharedMemoryConfig {
-        dir,
-        spill_dir,
-        limit,
-        session,
-    };
+    let mut config = SharedMemoryConfig::default();
+    (config.dir, config.spill_dir) = (dir, spill_dir);
+    (config.limit, config.session) = (limit, session);
     let connector = through(py, Gil::Release, || SharedMemoryConnector::create(config))?;
     let Session {
         name,
@@ -138,7 +130,8 @@ pub(crate) fn open_endpoint(
     endpoints: Vec<String>,
     dir: Option<PathBuf>,
 ) -> PyResult<(PyNativeConnector, EndpointParts)> {
-    let config = EndpointConfig { endpoints, dir };
+    let mut config = EndpointConfig::of(endpoints);
+    config.dir = dir;
     let connector = through(py, Gil::Release, || EndpointConnector::open(config))?;
     let running = connector.endpoint();
     let parts = (

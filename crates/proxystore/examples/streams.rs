@@ -58,10 +58,7 @@ fn server(port: &str) -> Result<RedisConfig> {
     let port = port
         .parse()
         .map_err(|_| Error::new(ErrorKind::InvalidConfig, format!("{port:?} is no port")))?;
-    Ok(RedisConfig {
-        port,
-        ..RedisConfig::default()
-    })
+    Ok(RedisConfig::default().port(port))
 }
 
 fn producer(port: &str, broker: &str) -> Result<StreamProducer<Sample>> {

@@ -2,7 +2,7 @@
 
 /// What a connector can do beyond put, get, exists and evict. The contract suite takes its trials
 /// from this, and each connector's own test names what it must have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Capability {
     /// A key can be made first and its object be set later.

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use std::time::{Duration, Instant};
 
 /// How the caller of a get will use the bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Access {
     /// The connector's own choice by size: writable, private to the caller.

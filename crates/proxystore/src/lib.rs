@@ -40,6 +40,15 @@
 //! store's verbs as futures, `seal` compression, signing and encryption of what is stored, `ndarray` arrays of that crate, `arrow` record batches and tables.
 
 #![deny(missing_docs)]
+// What these find breaks programs when it changes, or leaves them guessing.
+#![warn(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 
 #[cfg(feature = "async")]
 mod asynchronous;

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 /// use std::time::Duration;
 ///
 /// let lease = Lifetime::lease(Duration::from_secs(60));
-/// lease.extend(Duration::from_secs(60));
+/// assert!(lease.extend(Duration::from_secs(60)));
 /// # Ok::<(), proxystore::Error>(())
 /// ```
 pub struct Lifetime {
@@ -99,6 +99,7 @@ impl Lifetime {
 
     /// Moves the end of a lease to a time from its present end. Returns false if it has ended, or
     /// is no lease.
+    #[must_use = "a lease that has ended stays ended"]
     pub fn extend(&self, time: Duration) -> bool {
         let mut state = self.shared.lock();
         match state.deadline {

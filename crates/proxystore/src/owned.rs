@@ -79,6 +79,7 @@ impl<T> OwnedProxy<T> {
     }
 
     /// Gives up ownership: the object stays until somebody evicts it.
+    #[allow(clippy::missing_panics_doc, reason = "present until here")]
     #[must_use]
     pub fn into_proxy(mut self) -> Proxy<T> {
         self.proxy

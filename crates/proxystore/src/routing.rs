@@ -11,6 +11,7 @@
 /// assert!(!policy.takes(Some(10), Some(&["fast", "kept"]), None));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Policy {
     /// Of the connectors that take an object, the one with the highest priority gets it; of those
     /// with the same, the first one.

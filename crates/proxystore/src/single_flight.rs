@@ -47,6 +47,7 @@ struct Flight<V> {
 
 /// What a caller of [`SingleFlight::enter`] is to do.
 #[derive(Debug)]
+#[allow(clippy::exhaustive_enums, reason = "a caller leads or waits")]
 pub enum Entry<'a, K: Clone + Eq + Hash + 'static, V: 'static> {
     /// Fetch, and pass the value on with [`Lead::complete`].
     Lead(Lead<'a, K, V>),

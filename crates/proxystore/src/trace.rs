@@ -24,6 +24,7 @@ pub const LIMIT: u64 = 64 << 20;
 
 /// One operation that has ended.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Event<'a> {
     /// Its name, such as `store.put`.
     pub operation: &'a str,
@@ -37,6 +38,21 @@ pub struct Event<'a> {
     pub bytes: Option<u64>,
     /// Whether the cache had the object, if it was asked.
     pub hit: Option<bool>,
+}
+
+impl<'a> Event<'a> {
+    /// An operation without parts, of which nothing is known but its time.
+    #[must_use]
+    pub fn new(operation: &'a str, start: Instant, took: Duration) -> Self {
+        Self {
+            operation,
+            start,
+            took,
+            parts: &[],
+            bytes: None,
+            hit: None,
+        }
+    }
 }
 
 /// Writes the operations of one store.

@@ -67,10 +67,7 @@ fn file_in_shared_memory() {
 #[test]
 fn shared_memory() {
     let scratch = Scratch::new("/dev/shm", "proxystore-contract-shm");
-    let config = SharedMemoryConfig {
-        dir: Some(scratch.0.clone()),
-        ..SharedMemoryConfig::default()
-    };
+    let config = SharedMemoryConfig::default().dir(scratch.0.clone());
     hold(
         |can| can.deferred_set && can.cross_process,
         || Arc::new(SharedMemoryConnector::create(config.clone()).expect("create")),
@@ -81,12 +78,10 @@ fn shared_memory() {
 fn shared_memory_that_spills() {
     let scratch = Scratch::new("/dev/shm", "proxystore-contract-spill");
     let spill = Scratch::new(env!("CARGO_TARGET_TMPDIR"), "contract-spill");
-    let config = SharedMemoryConfig {
-        dir: Some(scratch.0.clone()),
-        spill_dir: Some(spill.0.clone()),
-        limit: Some(2 << 20),
-        ..SharedMemoryConfig::default()
-    };
+    let config = SharedMemoryConfig::default()
+        .dir(scratch.0.clone())
+        .spill_dir(spill.0.clone())
+        .limit(2 << 20);
     hold(
         |can| can.deferred_set && can.cross_process,
         || Arc::new(SharedMemoryConnector::create(config.clone()).expect("create")),
@@ -110,40 +105,31 @@ fn redis(config: &RedisConfig) -> Report {
 #[test]
 fn redis_over_tcp() {
     let server = RedisServer::start(&[]);
-    redis(&RedisConfig {
-        port: server.port(),
-        ..RedisConfig::default()
-    });
+    redis(&RedisConfig::default().port(server.port()));
 }
 
 #[test]
 fn redis_over_a_unix_socket() {
     let server = RedisServer::start(&[]);
-    redis(&RedisConfig {
-        unix_socket: Some(server.socket()),
-        ..RedisConfig::default()
-    });
+    redis(&RedisConfig::default().unix_socket(server.socket()));
 }
 
 #[test]
 fn redis_with_a_password_and_another_database() {
     let server = RedisServer::start(&["--requirepass", "a secret"]);
-    redis(&RedisConfig {
-        port: server.port(),
-        password: Some("a secret".to_owned()),
-        db: 3,
-        bare_keys: true,
-        ..RedisConfig::default()
-    });
+    redis(
+        &RedisConfig::default()
+            .port(server.port())
+            .password("a secret")
+            .db(3)
+            .bare_keys(true),
+    );
 }
 
 #[test]
 fn the_table_in_the_docs_is_what_runs() {
     let scratch = Scratch::new("/dev/shm", "proxystore-contract-table");
-    let config = SharedMemoryConfig {
-        dir: Some(scratch.0.clone()),
-        ..SharedMemoryConfig::default()
-    };
+    let config = SharedMemoryConfig::default().dir(scratch.0.clone());
     let file = FileConnector::open(FileConfig::new(scratch.0.join("files"))).expect("open");
     let shared = SharedMemoryConnector::create(config).expect("create");
     // It connects when it is first used.
@@ -163,10 +149,7 @@ fn the_table_in_the_docs_is_what_runs() {
 
 fn several(server: &RedisServer, scratch: &Scratch) -> MultiConnector {
     let file = FileConnector::open(FileConfig::new(&scratch.0)).expect("open");
-    let redis = RedisConnector::connect(RedisConfig {
-        port: server.port(),
-        ..RedisConfig::default()
-    });
+    let redis = RedisConnector::connect(RedisConfig::default().port(server.port()));
     let (small, middle) = (Policy::default(), Policy::default().priority(-1));
     MultiConnector::new()
         .with("large", Policy::default().priority(-2), Arc::new(file))

@@ -30,11 +30,9 @@ fn a_signal_ends_the_wait_when_it_should() {
     });
     // A server that never answers.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let config = RedisConfig {
-        port: listener.local_addr().expect("its address").port(),
-        timeout: Duration::from_secs(300),
-        ..RedisConfig::default()
-    };
+    let config = RedisConfig::default()
+        .port(listener.local_addr().expect("its address").port())
+        .timeout(Duration::from_secs(300));
     let start = Instant::now();
     let waiting = std::thread::spawn(move || RedisConnector::connect(config));
     let signal_until = |done: &dyn Fn() -> bool| {

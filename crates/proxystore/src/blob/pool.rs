@@ -164,6 +164,10 @@ impl Buffer {
     ///
     /// Aborts the process if there is no memory, as `Vec` does;
     /// [`try_with_len`](Self::try_with_len) does not.
+    #[allow(
+        clippy::missing_panics_doc,
+        reason = "lengths beyond the address space alone"
+    )]
     #[must_use]
     pub fn with_len(len: usize) -> Self {
         Self::try_with_len(len).unwrap_or_else(|| {

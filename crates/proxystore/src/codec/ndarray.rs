@@ -86,7 +86,8 @@ impl Kind {
 /// assert_eq!(Description::parse(&array.to_bytes())?, array);
 /// # Ok::<(), proxystore::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Description {
     /// What the elements are.
     pub kind: Kind,

@@ -60,6 +60,10 @@ impl OptionValue for Duration {
 
 /// A number of bytes, as an option gives it: `1048576`, `500MB`, `2GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "nothing but a number with a unit"
+)]
 pub struct Bytes(pub u64);
 
 impl OptionValue for Bytes {

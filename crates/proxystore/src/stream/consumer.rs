@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 type Filter = Box<dyn FnMut(&Metadata) -> bool + Send>;
 
 /// One value of a stream.
+#[non_exhaustive]
 pub struct Received<T> {
     /// Topic that it was sent to.
     pub topic: String,

@@ -9,6 +9,7 @@ use std::fmt;
 ///
 /// `Debug` hides the URL, which may hold a password.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StorePlace {
     /// Name of the store.
     pub name: String,

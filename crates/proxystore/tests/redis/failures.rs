@@ -12,12 +12,8 @@ fn a_server_that_is_not_there_is_named_with_advice() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let error = RedisConnector::connect(RedisConfig {
-        port,
-        password: Some("hunter2".to_owned()),
-        ..RedisConfig::default()
-    })
-    .unwrap_err();
+    let error =
+        RedisConnector::connect(RedisConfig::default().port(port).password("hunter2")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     let text = error.to_string();
     assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
@@ -27,11 +23,8 @@ fn a_server_that_is_not_there_is_named_with_advice() {
     );
     assert!(!text.contains("hunter2"), "{text}");
 
-    let error = RedisConnector::connect(RedisConfig {
-        unix_socket: Some("/nonexistent/socket".into()),
-        ..RedisConfig::default()
-    })
-    .unwrap_err();
+    let error = RedisConnector::connect(RedisConfig::default().unix_socket("/nonexistent/socket"))
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(
         error
@@ -40,11 +33,8 @@ fn a_server_that_is_not_there_is_named_with_advice() {
         "{error}"
     );
 
-    let error = RedisConnector::connect(RedisConfig {
-        host: "no-such-host.invalid".to_owned(),
-        ..RedisConfig::default()
-    })
-    .unwrap_err();
+    let error =
+        RedisConnector::connect(RedisConfig::default().host("no-such-host.invalid")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(
         error.to_string().contains("no-such-host.invalid"),
@@ -81,11 +71,9 @@ fn odd_answers_are_errors_and_no_panic() {
     for words in odd {
         for batch in [false, true] {
             let (port, server) = answering(words);
-            let config = RedisConfig {
-                port,
-                timeout: Duration::from_millis(300),
-                ..RedisConfig::default()
-            };
+            let config = RedisConfig::default()
+                .port(port)
+                .timeout(Duration::from_millis(300));
             let connector = RedisConnector::new(config).unwrap();
             let failed = if batch {
                 let keys = [key.clone(), key.clone()];
@@ -108,23 +96,19 @@ fn silent() -> TcpListener {
 #[test]
 fn silence_ends_with_the_timeout() {
     let listener = silent();
-    let config = RedisConfig {
-        port: listener.local_addr().unwrap().port(),
-        timeout: Duration::from_millis(200),
-        ..RedisConfig::default()
-    };
+    let config = RedisConfig::default()
+        .port(listener.local_addr().unwrap().port())
+        .timeout(Duration::from_millis(200));
     let start = Instant::now();
     let error = RedisConnector::connect(config.clone()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert!(error.to_string().contains("0.2 s"), "{error}");
 
     // The introduction counts as connecting.
-    let config = RedisConfig {
-        password: Some("x".to_owned()),
-        connect_timeout: Duration::from_millis(200),
-        timeout: Duration::from_secs(60),
-        ..config
-    };
+    let config = config
+        .password("x")
+        .connect_timeout(Duration::from_millis(200))
+        .timeout(Duration::from_secs(60));
     let error = RedisConnector::connect(config).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert!(error.to_string().contains("within 0.2 s"), "{error}");
@@ -143,11 +127,7 @@ fn what_is_not_redis_is_noticed() {
         let _ = stream.read(&mut [0; 100]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
-    let error = RedisConnector::connect(RedisConfig {
-        port,
-        ..RedisConfig::default()
-    })
-    .unwrap_err();
+    let error = RedisConnector::connect(RedisConfig::default().port(port)).unwrap_err();
     server.join().unwrap();
     assert!(
         error

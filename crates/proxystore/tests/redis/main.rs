@@ -15,10 +15,7 @@ const LARGE: usize = 5_000_000;
 const KEYS_OF_LARGE: usize = 11;
 
 fn config(server: &RedisServer) -> RedisConfig {
-    RedisConfig {
-        port: server.port(),
-        ..RedisConfig::default()
-    }
+    RedisConfig::default().port(server.port())
 }
 
 fn connect(server: &RedisServer) -> RedisConnector {

@@ -8,12 +8,10 @@ use std::io::{Read, Write};
 fn passwords_users_and_databases() {
     let server = RedisServer::start(&["--requirepass", "hunter2"]);
     let with = |user: Option<&str>, password: Option<&str>, db| {
-        RedisConnector::connect(RedisConfig {
-            username: user.map(str::to_owned),
-            password: password.map(str::to_owned),
-            db,
-            ..config(&server)
-        })
+        let mut config = config(&server).db(db);
+        config.username = user.map(str::to_owned);
+        config.password = password.map(str::to_owned);
+        RedisConnector::connect(config)
     };
     let right = with(None, Some("hunter2"), 0).unwrap();
     assert!(!format!("{right:?} {right}").contains("hunter2"));
@@ -52,13 +50,8 @@ fn passwords_users_and_databases() {
 #[test]
 fn clearing_leaves_what_is_not_ours() {
     let server = RedisServer::start(&[]);
-    let of = |namespace: &str| {
-        RedisConnector::connect(RedisConfig {
-            namespace: namespace.to_owned(),
-            ..config(&server)
-        })
-        .unwrap()
-    };
+    let of =
+        |namespace: &str| RedisConnector::connect(config(&server).namespace(namespace)).unwrap();
     let names = ["proxystore", "proxystore2", "a*", "ab", "a[b]", "a\\", "a?"];
     let stores: Vec<_> = names.map(of).into();
     let keys: Vec<_> = stores
@@ -180,11 +173,7 @@ fn bare_keys_of_version_1_are_found_when_asked_for() {
     assert!(!without.exists(&bare).unwrap());
     without.evict(&bare).unwrap();
 
-    let with = RedisConnector::connect(RedisConfig {
-        bare_keys: true,
-        ..config(&server)
-    })
-    .unwrap();
+    let with = RedisConnector::connect(config(&server).bare_keys(true)).unwrap();
     assert_eq!(with.get_vec(&bare).unwrap().unwrap(), b"BS\nhello");
     assert!(with.exists(&bare).unwrap());
     let ours = with.put_bytes(b"ours").unwrap();

@@ -81,10 +81,9 @@ pub(crate) fn play(name: &str) {
         "opener" => {
             for _ in 0..30 {
                 let (connector, keys) = join_told();
-                let own = SharedMemoryConnector::create(SharedMemoryConfig {
-                    limit: Some(u64::from(std::process::id())),
-                    ..SharedMemoryConfig::default()
-                });
+                let own = SharedMemoryConnector::create(
+                    SharedMemoryConfig::default().limit(u64::from(std::process::id())),
+                );
                 let key = own.as_ref().unwrap().put_bytes(b"x").unwrap();
                 assert!(own.unwrap().exists(&key).unwrap());
                 assert!(connector.exists(&keys[0]).unwrap());
@@ -107,11 +106,8 @@ fn wait_for_end() {
 }
 
 fn make_objects() -> SharedMemoryConnector {
-    let connector = SharedMemoryConnector::create(SharedMemoryConfig {
-        limit: Some(4 << 20),
-        ..SharedMemoryConfig::default()
-    })
-    .unwrap();
+    let connector =
+        SharedMemoryConnector::create(SharedMemoryConfig::default().limit(4 << 20)).unwrap();
     let keys = [b"small".to_vec(), vec![1; LARGE], vec![2; LARGE]]
         .map(|bytes| connector.put_bytes(&bytes).unwrap().to_string());
     assert!(connector.usage().spilled > 0);

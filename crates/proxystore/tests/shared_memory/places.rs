@@ -23,11 +23,8 @@ impl Places {
     }
 
     pub(crate) fn config(&self) -> SharedMemoryConfig {
-        SharedMemoryConfig {
-            dir: Some(self.memory.clone()),
-            spill_dir: Some(self.disk.clone()),
-            ..SharedMemoryConfig::default()
-        }
+        let config = SharedMemoryConfig::default();
+        config.dir(&self.memory).spill_dir(&self.disk)
     }
 
     pub(crate) fn connector(&self) -> SharedMemoryConnector {

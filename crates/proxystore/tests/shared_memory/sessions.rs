@@ -1,7 +1,7 @@
 //! Places, sessions, and what others put in the way.
 
 use crate::places::{Places, names, user_directory};
-use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector, sessions};
+use proxystore::connectors::shared_memory::{SharedMemoryConnector, sessions};
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Key};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
@@ -48,23 +48,14 @@ fn one_joins_more_than_once_and_lets_go_once_each() {
 fn another_limit_is_another_session() {
     let places = Places::new();
     let first = places.connector();
-    let config = SharedMemoryConfig {
-        limit: Some(12_345_678),
-        ..places.config()
-    };
+    let config = places.config().limit(12_345_678);
     let second = SharedMemoryConnector::create(config).unwrap();
     assert_eq!(second.usage().limit, 12_345_678);
     assert_ne!(first.session().name, second.session().name);
-    let named = SharedMemoryConfig {
-        session: Some(second.session().name.clone()),
-        ..places.config()
-    };
+    let named = places.config().session(second.session().name.clone());
     let third = SharedMemoryConnector::create(named).unwrap();
     assert_eq!(third.session().name, second.session().name);
-    let unknown = SharedMemoryConfig {
-        session: Some(Key::fresh().to_string()),
-        ..places.config()
-    };
+    let unknown = places.config().session(Key::fresh().to_string());
     let error = SharedMemoryConnector::create(unknown).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
 }

@@ -49,11 +49,7 @@ pub(crate) fn play(name: &str) {
 }
 
 fn limited(places: &Places, limit: usize) -> SharedMemoryConnector {
-    SharedMemoryConnector::create(SharedMemoryConfig {
-        limit: Some(limit as u64),
-        ..places.config()
-    })
-    .unwrap()
+    SharedMemoryConnector::create(places.config().limit(limit as u64)).unwrap()
 }
 
 #[test]
@@ -159,12 +155,9 @@ fn a_reader_never_misses_an_object_that_moves() {
 #[test]
 fn with_nowhere_to_spill_full_is_an_error() {
     let places = Places::new();
-    let connector = SharedMemoryConnector::create(SharedMemoryConfig {
-        limit: Some(MEGABYTE as u64),
-        spill_dir: Some("".into()),
-        ..places.config()
-    })
-    .unwrap();
+    let connector =
+        SharedMemoryConnector::create(places.config().limit(MEGABYTE as u64).spill_dir(""))
+            .unwrap();
     let key = connector.put_bytes(&vec![1; MEGABYTE]).unwrap();
     let error = connector.put_bytes(b"x").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);

@@ -74,6 +74,7 @@ impl Extension {
 /// What the content of an extension of type [`Extension::Buffer`] says: one letter, the number of
 /// the buffer as u32, and for arrays the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "another letter is another format")]
 pub enum BufferLeaf<'a> {
     /// `B`: bytes.
     Bytes,

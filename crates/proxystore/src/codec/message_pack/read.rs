@@ -5,6 +5,7 @@ use crate::Result;
 
 /// One step of reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::exhaustive_enums, reason = "MessagePack has no other tokens")]
 pub enum Token<'a> {
     /// No value.
     Nil,

@@ -4,6 +4,7 @@ use super::Extension;
 
 /// Writes MessagePack, each value in its shortest form.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "nothing but its bytes")]
 pub struct Writer(pub Vec<u8>);
 
 /// Where an extension of a length yet unknown began.

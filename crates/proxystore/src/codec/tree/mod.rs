@@ -41,6 +41,7 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<(), proxystore::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(clippy::exhaustive_structs, reason = "nothing but a name for a type")]
 pub struct MessagePack<T>(pub T);
 
 impl<T: Serialize> Encode for MessagePack<T> {

@@ -25,6 +25,7 @@ pub(crate) use clear::{entries, footprint};
 pub(crate) use directory::{Directory, failure};
 pub(crate) use file_system::statistics;
 
+use crate::config::setters;
 use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,8 @@ impl FileConfig {
         }
     }
 }
+
+setters!(FileConfig {} { clear_on_close: bool, });
 
 /// Keeps each object in a file of one directory.
 ///

@@ -3,6 +3,7 @@
 use super::secret::shown;
 use super::sentinel::SentinelConfig;
 use super::tls::TlsConfig;
+use crate::config::setters;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,15 +14,12 @@ use std::time::Duration;
 /// ```
 /// use proxystore::connectors::redis::RedisConfig;
 ///
-/// let config = RedisConfig {
-///     host: "cache.example.org".to_owned(),
-///     password: Some("sesame".to_owned()),
-///     ..RedisConfig::default()
-/// };
+/// let config = RedisConfig::default().host("cache.example.org").password("sesame");
 /// assert_eq!(config.port, 6379);
 /// assert!(!format!("{config:?}").contains("sesame"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RedisConfig {
     /// Name or address of the server.
     pub host: String,
@@ -84,6 +82,26 @@ impl Default for RedisConfig {
         }
     }
 }
+
+setters!(RedisConfig {
+    host: impl Into<String>,
+    unix_socket: impl Into<PathBuf>,
+    username: impl Into<String>,
+    password: impl Into<String>,
+    profile: impl Into<String>,
+    namespace: impl Into<String>,
+} {
+    port: u16,
+    allow_secret: bool,
+    tls: TlsConfig,
+    sentinel: SentinelConfig,
+    retries: u32,
+    db: u32,
+    clear_on_close: bool,
+    connect_timeout: Duration,
+    timeout: Duration,
+    bare_keys: bool,
+});
 
 /// Where to connect to.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@ use super::connection::{Connection, Failure};
 use super::protocol::Commands;
 use super::secret::shown;
 use super::stream::remaining;
+use crate::config::setters;
 use std::fmt;
 use std::io;
 use std::time::Instant;
@@ -13,7 +14,16 @@ use std::time::Instant;
 pub(super) const PORT: u16 = 26379;
 
 /// Sentinels that watch over the servers of a service.
+///
+/// ```
+/// use proxystore::connectors::redis::{RedisConfig, SentinelConfig};
+///
+/// let sentinel = SentinelConfig::new("mymaster", [("one", 26379), ("two", 26379)]);
+/// assert_eq!(sentinel.nodes.len(), 2);
+/// assert!(RedisConfig::default().sentinel(sentinel).sentinel.is_some());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SentinelConfig {
     /// Hosts and ports; the first one that answers is believed.
     pub nodes: Vec<(String, u16)>,
@@ -23,7 +33,23 @@ pub struct SentinelConfig {
     pub password: Option<String>,
 }
 
+setters!(SentinelConfig { password: impl Into<String>, } {});
+
 impl SentinelConfig {
+    /// Sentinels at these hosts and ports, and what they call the service.
+    #[must_use]
+    pub fn new<H: Into<String>>(
+        service: impl Into<String>,
+        nodes: impl IntoIterator<Item = (H, u16)>,
+    ) -> Self {
+        let nodes = nodes.into_iter().map(|(host, port)| (host.into(), port));
+        Self {
+            nodes: nodes.collect(),
+            service: service.into(),
+            password: None,
+        }
+    }
+
     pub(super) fn to_url(&self, scheme: &str, user: &str, db: u32) -> String {
         let nodes: Vec<_> = self
             .nodes

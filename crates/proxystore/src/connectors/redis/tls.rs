@@ -1,9 +1,18 @@
 //! TLS under a connection.
 
+use crate::config::setters;
 use std::path::PathBuf;
 
 /// How to speak TLS with a server.
+///
+/// ```
+/// use proxystore::connectors::redis::{RedisConfig, TlsConfig};
+///
+/// let tls = TlsConfig::default().ca_file("/etc/ssl/our-ca.pem");
+/// assert!(RedisConfig::default().tls(tls).tls.is_some());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TlsConfig {
     /// Certificates (PEM) of the authorities to trust; the system's if not given.
     pub ca_file: Option<PathBuf>,
@@ -14,6 +23,13 @@ pub struct TlsConfig {
     /// The name that the server's certificate must be for; the host's if not given.
     pub server_name: Option<String>,
 }
+
+setters!(TlsConfig {
+    ca_file: impl Into<PathBuf>,
+    certificate: impl Into<PathBuf>,
+    private_key: impl Into<PathBuf>,
+    server_name: impl Into<String>,
+} {});
 
 impl TlsConfig {
     /// As options of a URL. None stands for a path that no URL can hold.

@@ -22,6 +22,7 @@ pub use listing::{Holder, SessionStatus, sessions};
 pub use session::Session;
 
 use super::file::{Directory, QUICK_UP_TO, watch};
+use crate::config::setters;
 use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
 use control::Control;
 use hold::Hold;
@@ -48,7 +49,14 @@ pub const SESSION_VARIABLE: &str = "PROXYSTORE_SHM_SESSION";
 
 /// Where and how a [`SharedMemoryConnector`] keeps its objects. What is left out is taken from the
 /// environment, and then from the machine.
+///
+/// ```
+/// use proxystore::connectors::shared_memory::SharedMemoryConfig;
+///
+/// assert_eq!(SharedMemoryConfig::default().limit(1 << 30).limit, Some(1 << 30));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SharedMemoryConfig {
     /// Where shared memory is; by default `$PROXYSTORE_SHM_DIR`, then `/dev/shm`.
     pub dir: Option<PathBuf>,
@@ -65,6 +73,14 @@ pub struct SharedMemoryConfig {
     /// that this process or the one it was forked from made, then a new one.
     pub session: Option<String>,
 }
+
+setters!(SharedMemoryConfig {
+    dir: impl Into<PathBuf>,
+    spill_dir: impl Into<PathBuf>,
+    session: impl Into<String>,
+} {
+    limit: u64,
+});
 
 /// Keeps objects in shared memory as long as any process of the program that made them lives.
 ///

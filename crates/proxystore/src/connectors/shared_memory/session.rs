@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Names a place in a session: small, and made of text, to be part of a store's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "another field is another format")]
 pub struct Session {
     /// The session: shared by all connectors of one program.
     pub name: String,

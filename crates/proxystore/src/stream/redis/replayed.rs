@@ -55,6 +55,7 @@ impl Publisher for RedisStreamPublisher {
 
 /// Where a [`RedisStreamSubscriber`], or a new group, begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StreamPosition {
     /// At the first message that is kept.
     First,
