@@ -109,7 +109,7 @@ lint-laws: machine
 
 .PHONY: wheels
 wheels: machine ## Build and try what a release is made of: wheels, sdist, crates (into dist/).
-	@PYTHON="$(PYTHON)" scripts/wheels.sh
+	@PYTHON="$(PYTHON)" ONLY="$(ONLY)" scripts/wheels.sh
 
 .PHONY: bench
 bench: bench-proxy bench-store bench-rust bench-future ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what a release is made of into dist/, and tries each piece: the program behind the commands
 # and a manylinux wheel around it for every interpreter that is here, an sdist that builds without a
-# network, and the crates.
+# network, and the crates. ONLY="3.11 3.12" takes these interpreters alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # The oldest glibc that the wheels are for: 2.17 is that of 2012. Zig brings its symbols.
@@ -18,7 +18,8 @@ echo '==> tools'
     'cargo-zigbuild>=0.20,<0.30' auditwheel
 export PATH="$PWD/$tools/bin:$PATH"
 rm -rf dist
-mapfile -t interpreters < <(scripts/interpreters.sh)
+read -ra only <<<"${ONLY:-}"
+mapfile -t interpreters < <(scripts/interpreters.sh "${only[@]}")
 [ ${#interpreters[@]} -gt 0 ] || { echo 'no interpreter of Python 3.10 to 3.13 is here' >&2; exit 1; }
 tag_of() { "$1" -c 'import sys; print(sys.implementation.cache_tag.replace("cpython-", "cp"))'; }
 
