@@ -113,6 +113,21 @@ pub(crate) fn page_multiple(len: usize) -> Option<usize> {
     len.max(1).checked_next_multiple_of(PAGE)
 }
 
+/// Files take a last huge page whole where what is left of it is at most this part of them.
+const SPARE: usize = 16;
+
+/// Bytes that a file of `len` takes in memory, and is mapped in: whole pages, and a whole last huge
+/// page where little of it is spare. 1.6 MB behind four huge pages take 0.5 ms in small pages, a third of
+/// the whole put, and 0.15 ms in a huge one.
+pub(crate) fn extent(len: usize) -> Option<usize> {
+    let joined = len.checked_next_multiple_of(HUGE_PAGE)?;
+    if len >= HUGE_PAGE && joined - len <= len / SPARE {
+        Some(joined)
+    } else {
+        page_multiple(len)
+    }
+}
+
 /// Writable memory of `len` bytes, in huge pages where there are any, and how many bytes were
 /// mapped.
 pub(crate) fn map(len: usize) -> Option<(NonNull<u8>, usize)> {

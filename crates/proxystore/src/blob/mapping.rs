@@ -54,7 +54,7 @@ impl Mapping {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
         let refused = || io::Error::from_raw_os_error(libc::ENOMEM);
-        let mapped = anonymous::page_multiple(len).ok_or_else(refused)?;
+        let mapped = anonymous::extent(len).ok_or_else(refused)?;
         Ok(Self {
             start: anonymous::map_file(file, mapped, protection, flags)?,
             len,

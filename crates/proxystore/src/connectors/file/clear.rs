@@ -4,6 +4,7 @@ use super::directory::{Directory, RESERVED_PREFIX, failure};
 use super::lease::{KEPT_DIRECTORY, is_alive, key_of_leased};
 use super::older::is_older;
 use super::system;
+use crate::blob::anonymous::extent;
 use crate::frame::MAGIC;
 use crate::{Key, Result};
 use std::ffi::{CStr, CString, OsStr};
@@ -108,9 +109,10 @@ impl Directory {
     }
 }
 
-/// What an object of `len` bytes takes: whole pages, and one at least for its inode.
+/// What an object of `len` bytes takes at most: whole pages, and one at least for its inode.
 pub(crate) fn footprint(len: u64) -> u64 {
-    len.max(1).next_multiple_of(4096)
+    let extent = usize::try_from(len).ok().and_then(extent);
+    extent.map_or(u64::MAX, |extent| extent as u64)
 }
 
 fn is_file(found: &libc::stat) -> bool {

@@ -24,9 +24,10 @@ const COLLAPSE: libc::c_int = 25;
 /// State of a directory: the kernel cannot do it here.
 const REFUSED: u8 = 1;
 
-/// Fills the front of a file that nobody else knows, in whole huge pages, and gives the number of
-/// bytes filled, behind which the file's position is. What is left is then written as usual, and
-/// that is all of it where pages cannot be joined. Of the first `existing` bytes the pages are
+/// Fills the front of a file that nobody else knows, in whole huge pages, and all of it where the
+/// last one may be taken whole ([`extent`](anonymous::extent)); gives the number of bytes filled,
+/// behind which the file's position is. What is left is then written as usual, and that is all of
+/// it where pages cannot be joined. Of the first `existing` bytes the pages are
 /// there; the file is as long as the object, or empty.
 ///
 /// The pages exist before they are touched, so a full file system is never `SIGBUS`.
@@ -39,7 +40,10 @@ pub(super) fn fill(
     if state.load(Ordering::Relaxed) == REFUSED {
         return Ok(0);
     }
-    let whole = payload.len() / HUGE_PAGE * HUGE_PAGE;
+    let whole = match anonymous::extent(payload.len()) {
+        Some(extent) if extent.is_multiple_of(HUGE_PAGE) => payload.len(),
+        _ => payload.len() / HUGE_PAGE * HUGE_PAGE,
+    };
     if existing == 0 && truncate(file, whole).is_err() {
         return Ok(0); // the write says what is wrong
     }
@@ -59,6 +63,7 @@ pub(super) fn fill(
 struct Window {
     start: NonNull<u8>,
     len: usize,
+    mapped: usize,
 }
 
 // SAFETY: threads that share it only give advice about it, and write where `gather` tells them.
@@ -67,8 +72,9 @@ unsafe impl Sync for Window {}
 impl Window {
     fn map(file: &OwnedFd, len: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let start = anonymous::map_file(file.as_fd(), len, protection, libc::MAP_SHARED)?;
-        Ok(Self { start, len })
+        let mapped = len.next_multiple_of(HUGE_PAGE);
+        let start = anonymous::map_file(file.as_fd(), mapped, protection, libc::MAP_SHARED)?;
+        Ok(Self { start, len, mapped })
     }
 
     /// Joins and fills part by part, as far as the kernel goes along; gives the bytes filled.
@@ -110,7 +116,7 @@ impl Window {
 
     /// Makes a range of the file huge pages.
     fn join(&self, file: &OwnedFd, part: Range<usize>) -> io::Result<()> {
-        let (from, to) = (part.start, part.end);
+        let (from, to) = (part.start, part.end.next_multiple_of(HUGE_PAGE));
         // The kernel joins what is there: one byte in each huge page is enough.
         for at in (from..to).step_by(HUGE_PAGE) {
             let fd = file.as_raw_fd();
@@ -134,7 +140,7 @@ impl Window {
 impl Drop for Window {
     fn drop(&mut self) {
         // SAFETY: mapped in `map` with this length, and used no more.
-        unsafe { anonymous::unmap(self.start, self.len) }
+        unsafe { anonymous::unmap(self.start, self.mapped) }
     }
 }
 

@@ -282,6 +282,7 @@ mod tests {
     use super::*;
     use crate::Access;
     use crate::blob::{Buffer, Mapping};
+    use crate::connectors::file::footprint;
     use std::path::PathBuf;
 
     struct Place(PathBuf);
@@ -311,7 +312,7 @@ mod tests {
 
     /// Fresh keys, keys set twice, from both sides of the threshold, leave the objects and no more.
     fn try_all(directory: &Directory, place: &Place) {
-        for len in [10, UNNAMED_FROM, 5 << 20] {
+        for len in [10, UNNAMED_FROM, 5 << 20, (10 << 20) - 77_777] {
             let (one, two) = (vec![1; len], vec![2; len]);
             let (fresh, known) = (Key::fresh(), Key::fresh());
             directory
@@ -350,6 +351,22 @@ mod tests {
         let directory = place.open();
         directory.joining.store(1, Ordering::Relaxed);
         try_all(&directory, &place);
+    }
+
+    #[test]
+    fn an_object_takes_no_more_than_is_counted() {
+        let place = Place::new();
+        let directory = place.open();
+        for len in [1, 5 << 20, (10 << 20) - 77_777, 10 << 20, (10 << 20) + 1] {
+            let key = Key::fresh();
+            directory
+                .publish_fresh(&key, &Payload::from_bytes(&vec![1; len]))
+                .unwrap();
+            let name = directory.name(&key).unwrap();
+            let found = system::stat_at(directory.fd(), name.as_c_str()).unwrap();
+            assert_eq!(found.st_size as usize, len);
+            assert!(found.st_blocks as u64 * 512 <= footprint(len as u64));
+        }
     }
 
     #[test]
