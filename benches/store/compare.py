@@ -45,6 +45,7 @@ SHOWN = {
     'joblib': 'joblib, mapped',
     'numpy': 'np.save, mapped',
     'limit': 'bare write and read',
+    'mapped': 'bare write and map',
     'ours local': 'ours, LocalConnector',
     'v1 local': 'ProxyStore 1.1, LocalConnector',
     'ours redis': 'ours, RedisConnector',
@@ -160,22 +161,23 @@ def cases() -> list[tuple[str, str, int, set[str]]]:
     for label, size in objects.SIZES.items():
         left_out = set() if label in ('1 kB', '100 MB') else small
         if size < FRESH_FROM:
-            left_out = left_out | {'fresh'}
+            left_out = left_out | {'fresh', 'mapped'}
         found.append(('array', f'array {label}', size, left_out))
     for label, size in objects.SIZES.items():
         if label in ('1 kB', '10 MB', '100 MB', '1 GB'):
-            left_out = small | {'numpy'}
+            left_out = small | {'numpy', 'mapped'}
             if size < FRESH_FROM:
                 left_out = left_out | {'fresh'}
             found.append(('bytes', f'bytes {label}', size, left_out))
-    for kind in ('dict', 'table', 'nested'):
+    for kind in ('dict', 'table', *objects.NESTED):
         labels = {
             'dict': 'dict of 100 x 100 kB',
             'table': 'table 1e6 x 6',
+            'nested small': 'nested dict, 25,000 items',
             'nested': 'nested dict, 1e5 items',
         }
-        left_out = small | {'numpy', 'limit'}
-        if kind == 'nested':
+        left_out = small | {'numpy', 'limit', 'mapped'}
+        if kind in objects.NESTED:
             left_out = left_out | {'fresh'}
         found.append((kind, labels[kind], 10_000_000, left_out))
     return found
@@ -232,7 +234,7 @@ def measure(
                 python = environment('v1' if name.startswith('v1') else 'peers')
             what = name.split()[-1]
             place = shared / name.replace(' ', '-')
-            if what in ('joblib', 'numpy', 'limit'):
+            if what in ('joblib', 'numpy', 'limit', 'mapped'):
                 place.mkdir()
             where = {'redis': address, 'local': '', 'default': '', 'ray': ''}
             alone = what in ('local', 'ray')

@@ -13,6 +13,9 @@ SIZES = {
     '1 GB': 1_000_000_000,
 }
 
+# Items of the outer dictionary; each is a dictionary with a list in it.
+NESTED = {'nested small': 25_000, 'nested': 100_000}
+
 
 def repeats(size: int) -> int:
     """Puts and gets in a row that make one measurement: many of what takes microseconds."""
@@ -42,10 +45,10 @@ def make(kind: str, size: int) -> Any:
 
         columns = np.arange(6_000_000, dtype=np.float64).reshape(1_000_000, 6)
         return pd.DataFrame({f'c{i}': columns[:, i].copy() for i in range(6)})
-    if kind == 'nested':
+    if kind in NESTED:
         return {
             f'k{i}': {'id': i, 'x': i * 0.5, 'tags': ['a', str(i)]}
-            for i in range(25_000)
+            for i in range(NESTED[kind])
         }
     raise ValueError(kind)
 
