@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import enum
 import inspect
@@ -79,7 +78,9 @@ def described(value, depth=0):
         return kind.__name__, clean(str(value))
     try:
         text = clean(repr(value))
-    except Exception as e:
+    except BaseException as e:  # polars panics
+        if isinstance(e, (KeyboardInterrupt, SystemExit)):
+            raise
         text = f'repr raised {e!r}'
     state = None
     if (
@@ -155,8 +156,10 @@ def outcome(operation, make, proxied, others=()):
         result = error = None
         try:
             result = operation(x, *operands)
-        except (Exception, asyncio.CancelledError) as e:
-            error = described(e)
+        except BaseException as e:
+            if isinstance(e, (KeyboardInterrupt, SystemExit)):
+                raise
+            error = described(e)  # polars panics here and there
         described_result = None if error else described(result)
         after = described(extract(x) if proxied else target)
         for coroutine in filter(inspect.iscoroutine, (target, *made)):

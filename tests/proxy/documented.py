@@ -45,6 +45,22 @@ INDEXES = {
     'only __index__',
 }
 ONLY_INT = {'UUID'}
+TENSORS = {
+    'tensor float',
+    'tensor double',
+    'tensor int',
+    'tensor bool',
+    'tensor complex',
+    'tensor bfloat16',
+    'tensor number',
+    'tensor of one',
+    'tensor empty',
+    'tensor strided',
+    'tensor sparse',
+    'tensor with gradient',
+    'Parameter',
+}
+NO_TENSORS = {'module', 'state of a module', 'dtype', 'device'}
 
 # pyarrow before 26 raises for an operand of a type that it does not know, and asks nobody else.
 OLDER_ARROW = (
@@ -74,7 +90,7 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'StringIO': [(Reason.TYPE, {*TEXT, 'None'})],
     'write text': [(Reason.TYPE, TEXT)],
     'json.loads': [(Reason.TYPE, TEXT)],
-    '% alone': [(Reason.TYPE, {'tuple', 'namedtuple'})],
+    '% alone': [(Reason.TYPE, {'tuple', 'namedtuple', 'Size'})],
     '% without fields': [(Reason.SLOTS, ANY)],
     '% key': [(Reason.SLOTS, {'built-in class'})],
     'y % p': [(Reason.SLOTS, ANY)],
@@ -85,7 +101,7 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'raise': [(Reason.TYPE, {'exception class', 'exception'})],
     'raise from it': [(Reason.TYPE, {'exception class', 'exception', 'None'})],
     'except': [(Reason.TYPE, {'exception class'})],
-    'isinstance of typing': [(Reason.TYPE, MAPPINGS)],
+    'isinstance of typing': [(Reason.TYPE, {*MAPPINGS, 'state of a module'})],
     'dataclasses.is_dataclass': [(Reason.TYPE, DATACLASSES)],
     'dataclasses.asdict': [(Reason.TYPE, DATACLASSES)],
     'dataclasses.replace': [(Reason.TYPE, DATACLASSES)],
@@ -100,7 +116,18 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'inspect.is...': [(Reason.SLOTS, ANY)],
     'inspect.signature': [(Reason.SLOTS, ANY)],
     'bisect': [
-        (Reason.SLOTS, {'dict', 'OrderedDict', 'defaultdict', 'mapping proxy', 'dtype'})
+        (
+            Reason.SLOTS,
+            {
+                'dict',
+                'OrderedDict',
+                'defaultdict',
+                'mapping proxy',
+                'dtype',
+                'state of a module',
+                *TENSORS,
+            },
+        )
     ],
     'struct.pack i': [(Reason.SLOTS, ANY)],
     'np.zeros': [(Reason.SLOTS, ANY)],
@@ -130,7 +157,16 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
         (Reason.INT, ONLY_INT),
         (
             Reason.TYPE,
-            {'bool', 'numpy bool', 'namedtuple', 'tuple', 'slice', 'None', 'Ellipsis'},
+            {
+                'bool',
+                'numpy bool',
+                'namedtuple',
+                'tuple',
+                'Size',
+                'slice',
+                'None',
+                'Ellipsis',
+            },
         ),
     ],
     # numbers in text
@@ -143,7 +179,9 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     # buffers and bytes
     'bytearray': [(Reason.BUFFER, ANY)],
     'bytearray.extend': [(Reason.BUFFER, ANY)],
-    'bytes.find it': [(Reason.BUFFER, {*INDEXES, 'all special methods'})],
+    'bytes.find it': [
+        (Reason.BUFFER, {*INDEXES, 'all special methods', 'tensor number'})
+    ],
     'os.path.exists': [
         (
             Reason.BUFFER,
@@ -156,12 +194,15 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
                 *ONLY_INT,
                 'datetime64',
                 'record array',
+                'tensor number',
             },
         )
     ],
     'BytesIO': [(Reason.IDENTITY, {'None'})],
     'bytes % s': [(Reason.BYTES, ANY)],
-    'int.from_bytes': [(Reason.BYTES, {*INDEXES, 'int32', 'numpy bool'})],
+    'int.from_bytes': [
+        (Reason.BYTES, {*INDEXES, 'int32', 'numpy bool', 'tensor number'})
+    ],
     'memoryview': [(Reason.FORMAT, {'datetime64', 'record array'})],
     'memoryview format': [(Reason.FORMAT, {'datetime64', 'record array'})],
     # identity
@@ -215,8 +256,18 @@ DIFFERENCES: dict[str, list[tuple[Reason, set[str] | None]]] = {
     'np.dtype of it': [(Reason.TYPE, ANY)],
     'np.add out': [(Reason.NUMPY_DETAIL, {'tuple', 'Ellipsis'})],
     'np.isscalar': [(Reason.TYPE, {*TEXT, 'bytes', 'memoryview'})],
-    'float64 < it': [(Reason.NUMPY_DETAIL, {'Fraction', 'Decimal'})],
+    'float64 < it': [(Reason.NUMPY_DETAIL, {'Fraction', 'Decimal', *TENSORS})],
     'inspect.getmembers': [(Reason.NUMPY_DETAIL, ANY)],
+    # torch
+    'torch.as_tensor': [(Reason.SLOTS, NO_TENSORS)],
+    'torch.tensor': [(Reason.SLOTS, NO_TENSORS)],
+    'tensor[p]': [(Reason.TYPE, ANY)],
+    'vmap': [(Reason.TYPE, {'state of a module'})],
+    'zeros of dtype': [(Reason.TYPE, {'dtype'})],
+    'zeros on device': [(Reason.TYPE, {'device'})],
+    'zeros of size': [(Reason.TYPE, {'Size'})],
+    'empty like shape': [(Reason.TYPE, {'Size'})],
+    'default_collate': [(Reason.IDENTITY, {'state of a module'})],
     # pandas and polars
     **{
         name: [(Reason.TYPE, ANY)]

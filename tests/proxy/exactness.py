@@ -86,10 +86,10 @@ class Cell(NamedTuple):
         )
 
 
-def unary(name: str) -> Iterator[Cell]:
+def unary(name: str, operations=UNARY, targets=TARGETS) -> Iterator[Cell]:
     """Compare one operation on every target."""
-    operation = UNARY[name]
-    for target, make in TARGETS.items():
+    operation = operations[name]
+    for target, make in targets.items():
         native = outcome(operation, make, proxied=False)
         yield Cell(name, target, '-', native, outcome(operation, make, proxied=True))
 
@@ -99,14 +99,14 @@ def takes_for_ever(symbol: str, target: str) -> bool:
     return target == 'large int' and symbol.rstrip('=') in ('**', '<<')
 
 
-def binary(symbol: str) -> Iterator[Cell]:
+def binary(symbol: str, targets=TARGETS) -> Iterator[Cell]:
     """Compare an operator with the proxy on the left, on both sides, on the right."""
     operation = BINARY[symbol]
 
     def reflected(x, y):
         return operation(y, x)
 
-    for target, make in TARGETS.items():
+    for target, make in targets.items():
         if takes_for_ever(symbol, target):
             continue
         for operand, other in {**OPERANDS, 'its like': make}.items():
@@ -121,10 +121,10 @@ def binary(symbol: str) -> Iterator[Cell]:
             yield Cell(f'y {symbol} p', target, operand, native, right)
 
 
-def in_place(symbol: str) -> Iterator[Cell]:
+def in_place(symbol: str, targets=TARGETS) -> Iterator[Cell]:
     """Compare an in-place operator with the proxy on either side."""
     operation = IN_PLACE[symbol]
-    for target, make in TARGETS.items():
+    for target, make in targets.items():
         if takes_for_ever(symbol, target):
             continue
         for operand, other in {**OPERANDS, 'its like': make}.items():

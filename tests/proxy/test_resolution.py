@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 
+import greenlet
 import pytest
 from proxystore.factory import SimpleFactory
 from proxystore.proxy import Proxy
@@ -112,6 +113,26 @@ def test_a_circle_in_one_thread():
         resolve(p)
     assert not is_resolved(p)
     assert not is_resolved(q)
+
+
+def test_a_greenlet_that_cannot_wait_for_another_of_its_thread():
+    """As documented: an error at once instead of a thread that waits for itself."""
+
+    def factory():
+        first.parent.switch('in the factory')
+        return 'target'
+
+    p = Proxy(factory)
+    first = greenlet.greenlet(lambda: p + '!')
+    second = greenlet.greenlet(lambda: p + '?')
+    assert first.switch() == 'in the factory'
+    with pytest.raises(ProxyResolveError) as info:
+        second.switch()
+    assert isinstance(info.value.cause, RecursionError)
+    assert first.switch() == 'target!'
+    assert is_resolved(p)
+    third = greenlet.greenlet(lambda: p + '.')
+    assert third.switch() == 'target.'
 
 
 @pytest.mark.parametrize('size', [2, 3, 5])

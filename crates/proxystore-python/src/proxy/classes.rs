@@ -4,6 +4,7 @@
 use super::attributes::getattro;
 use super::lookup::tells_its_type;
 use super::names::*;
+use super::object::show_memory;
 use super::target::{_PyType_Lookup, new_reference, proxy, target};
 use pyo3::ffi::*;
 use std::ffi::{c_int, c_void};
@@ -14,6 +15,7 @@ pub(super) unsafe extern "C" fn get_class(o: *mut PyObject, _: *mut c_void) -> *
     let p = proxy(o);
     let held = (*p).fast;
     if !held.is_null() && tells_its_type(Py_TYPE(held)) {
+        show_memory(o, held);
         return new_reference(Py_TYPE(held).cast()); // what the attribute read would come to
     }
     if (*p).target.is_null() && !(*p).default_class.is_null() && (*p).invalid.is_null() {
@@ -22,7 +24,9 @@ pub(super) unsafe extern "C" fn get_class(o: *mut PyObject, _: *mut c_void) -> *
     let Some(target) = target(o) else {
         return null_mut();
     };
-    PyObject_GetAttr(target.get(), CLASS.get())
+    let class = PyObject_GetAttr(target.get(), CLASS.get());
+    show_memory(o, target.get()); // once it shows its own, should it be a proxy
+    class
 }
 
 pub(super) unsafe extern "C" fn set_class(

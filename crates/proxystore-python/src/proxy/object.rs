@@ -14,6 +14,8 @@ use std::ptr::{null_mut, replace};
 #[repr(C)]
 pub(super) struct ProxyObject {
     ob_base: PyObject,
+    /// What [`show_memory`] shows of the target.
+    shown: [usize; SHOWN],
     /// What the slots read: an alias of `target`, or NULL where a use must go the long way
     /// (unresolved, invalid, or the class overrides `__proxy_wrapped__`).
     pub(super) fast: *mut PyObject,
@@ -30,6 +32,24 @@ pub(super) struct ProxyObject {
     pub(super) weak_references: *mut PyObject,
     /// Who runs the factory.
     pub(super) owner: Owner,
+}
+
+/// Words behind the header of an object: where torch has a tensor's pointer to its data.
+const SHOWN: usize = 2;
+
+/// Shows the front of a target's memory in the proxy's own.
+///
+/// Whoever is told the target's class may take that for a promise about the memory behind the
+/// pointer: torch's C++ code, and every extension that takes tensors from Python, asks `isinstance`
+/// and then reads the pointer to the data in the words behind the header. They only look at it
+/// while they have the proxy, which holds the target; whoever asks again finds it as it is then.
+#[inline(always)]
+pub(super) unsafe fn show_memory(o: *mut PyObject, target: *mut PyObject) {
+    if (*Py_TYPE(target)).tp_basicsize as usize
+        >= size_of::<PyObject>() + size_of::<[usize; SHOWN]>()
+    {
+        (*proxy(o)).shown = target.add(1).cast::<[usize; SHOWN]>().read();
+    }
 }
 
 /// An empty proxy, tracked by the collector.
