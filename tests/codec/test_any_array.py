@@ -64,11 +64,11 @@ def check(back: Any, array: Any) -> None:
 def test_any_array_arrives_as_it_was(array: Any) -> None:
     back = deserialize(serialize(array))
     check(back, array)
-    assert back.flags.writeable or not back.size  # where there is something to write to
+    assert back.flags.writeable
     in_tree, in_pickle = (
         deserialize(serialize([array])),
         deserialize(serialize([array, range(3)])),
     )
     check(in_tree[0], array)
     check(in_pickle[0], array)
-    assert in_pickle[0].flags.writeable or not back.size
+    assert in_pickle[0].flags.writeable

@@ -52,9 +52,13 @@ def reduce_elements(array: Any) -> Any:
     back read-only.
     """
     kind = array.dtype
+    if kind.itemsize == 0:
+        return NotImplemented
+    if array.size == 0:
+        return rebuild_empty, (array.shape, kind)
     if kind.char == 'O':
         return reduce_objects(array)
-    if kind.hasobject or array.size == 0 or kind.itemsize == 0:
+    if kind.hasobject:
         return NotImplemented
     fortran_order = array.flags.f_contiguous and not array.flags.c_contiguous
     elements = array.T if fortran_order else np.ascontiguousarray(array)
@@ -91,6 +95,11 @@ def rebuild_objects(shape: Any, order: Any, packed: Any) -> Any:
     array: Any = np.empty(shape, dtype=object, order=order)
     _core.unpack_objects(packed, array)
     return array
+
+
+def rebuild_empty(shape: Any, kind: Any) -> Any:
+    """An array without elements."""
+    return np.empty(shape, kind)
 
 
 def rebuild_elements(kind: Any, shape: Any, order: Any, elements: Any) -> Any:
