@@ -141,6 +141,10 @@ bench-future: $(VENV)/.wheel $(VENV)/.group-bench redis
 bench-stream: $(VENV)/.wheel $(VENV)/.group-bench redis
 	@$(VENV)/bin/python benches/stream/compare.py --write benches/RESULTS.md
 
+.PHONY: soak
+soak: $(VENV)/.wheel $(VENV)/.group-bench ## Ten minutes of eight processes that put, pass, use and evict: nothing may grow.
+	@$(VENV)/bin/python benches/soak/run.py --write benches/RESULTS.md
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.
 	@rm -rf target .build dist .venv .venv-* .mypy_cache .ruff_cache .pytest_cache
