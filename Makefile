@@ -112,7 +112,7 @@ wheels: machine ## Build and try what a release is made of: wheels, sdist, crate
 	@PYTHON="$(PYTHON)" ONLY="$(ONLY)" scripts/wheels.sh
 
 .PHONY: bench
-bench: bench-proxy bench-store bench-rust bench-future ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
+bench: bench-proxy bench-store bench-rust bench-future bench-endpoint ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
 
 .PHONY: bench-proxy
 bench-proxy: $(VENV)/.wheel $(VENV)/.group-bench
@@ -130,8 +130,9 @@ bench-rust: machine reports
 	@$(PYTHON) benches/store/results.py benches/RESULTS.md 'Rust, without an interpreter' .build/rust.md
 
 .PHONY: bench-endpoint
-bench-endpoint: machine ## Gets from a peer over every way beside plain TCP, in milliseconds; wants a quiet machine.
-	@cargo bench --quiet -p proxystore-endpoint --features daemon --bench peers
+bench-endpoint: $(VENV)/.commands $(VENV)/.group-bench ## Endpoints beside those of 1.1 and plain TCP, into benches/RESULTS.md; wants a quiet machine.
+	@$(VENV)/bin/python benches/endpoint/compare.py --out .build/endpoints.md
+	@$(VENV)/bin/python benches/store/results.py benches/RESULTS.md 'Endpoints' .build/endpoints.md
 
 .PHONY: bench-future
 bench-future: $(VENV)/.wheel $(VENV)/.group-bench redis

@@ -26,6 +26,8 @@ mod connector;
 pub mod daemon;
 #[cfg(feature = "daemon")]
 mod draft;
+#[cfg(feature = "client")]
+mod huge;
 pub mod identity;
 #[cfg(feature = "daemon")]
 #[doc(hidden)]

@@ -2,9 +2,11 @@
 
 pub use crate::draft::{Draft, Slot};
 use crate::segment::{self, Segment};
+use bytes::Bytes;
 use proxystore::Result;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
@@ -93,6 +95,14 @@ impl Object {
         }
     }
 
+    /// A part of the bytes, which keeps the object.
+    ///
+    /// # Panics
+    /// If it leaves the object.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> Bytes {
+        Bytes::from_owner(self.clone()).slice(range)
+    }
+
     /// A descriptor that a client may map for reading; `None` if the bytes are to be sent instead.
     pub(crate) fn descriptor(&self) -> Option<io::Result<BorrowedFd<'_>>> {
         let Memory::Shared(Some(segment)) = &self.0.memory else {
@@ -106,6 +116,12 @@ impl Object {
                 .open(false)
                 .map(|opening| self.0.opening.get_or_init(|| opening).as_fd()),
         )
+    }
+}
+
+impl AsRef<[u8]> for Object {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
     }
 }
 

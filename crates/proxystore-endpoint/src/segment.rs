@@ -5,19 +5,20 @@
 //! a client that died. The kernel grants a *write lease* on a file only if nobody else has it open:
 //! that is how we know that a segment may be used again, or that a client can write no more.
 
+use crate::huge::{self, HUGE_PAGE};
 use proxystore::{Error, ErrorKind, Result};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::ptr::{self, NonNull};
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const HUGE_PAGE: usize = 2 << 20;
-/// `MADV_COLLAPSE`, which older C libraries do not name.
-const COLLAPSE: libc::c_int = 25;
 /// `MFD_NOEXEC_SEAL`, which kernels before 6.3 do not know.
 const NOEXEC: libc::c_uint = 8;
+/// Huge pages from which on two threads take them: a thread costs a quarter of one.
+const PARALLEL_FROM: usize = 8;
 /// Most bytes of segments that wait for their next use.
 const KEPT_LIMIT: usize = 256 << 20;
 /// Most segments that wait; each takes a descriptor.
@@ -81,7 +82,7 @@ impl Segment {
         // The kernel does not count the first descriptor of a memfd among those that have it open,
         // so that no lease on it is ever granted; one that was opened it counts.
         let file = reopen(&file, true)?;
-        let start = map_aligned(&file, capacity)?;
+        let start = huge::map_shared(file.as_fd(), capacity)?;
         Ok(Self {
             file,
             start,
@@ -110,18 +111,38 @@ impl Segment {
     }
 
     /// Takes memory for the first `len` bytes, in huge pages where the kernel makes some: filling
-    /// them costs a third of filling small ones.
+    /// them costs a third of filling small ones. Two threads do it for a large object: nearly all
+    /// of the time the kernel clears pages.
     fn populate(&self, len: usize) {
-        for at in (0..len.min(self.capacity)).step_by(HUGE_PAGE) {
-            if self.capacity - at < HUGE_PAGE {
-                return;
+        let pages = len
+            .min(self.capacity)
+            .div_ceil(HUGE_PAGE)
+            .min(self.capacity / HUGE_PAGE);
+        let half = if pages < PARALLEL_FROM {
+            pages
+        } else {
+            pages / 2
+        };
+        std::thread::scope(|scope| {
+            if half < pages {
+                // Where no thread is to be had, those pages come when they are filled.
+                let _ = std::thread::Builder::new()
+                    .name("proxystore-pages".to_owned())
+                    .spawn_scoped(scope, || self.join(half..pages));
             }
-            // SAFETY: within the mapping, which nobody else has yet. The kernel joins what is
-            // there: one byte is enough.
+            self.join(0..half);
+        });
+    }
+
+    /// Takes some of the huge pages, as far as the kernel goes along.
+    fn join(&self, pages: Range<usize>) {
+        for page in pages {
+            // SAFETY: within the mapping, which nobody else has yet; no two threads have the same
+            // page. The kernel joins what is there: one byte is enough.
             let joined = unsafe {
-                let start = self.start.as_ptr().add(at);
+                let start = self.start.as_ptr().add(page * HUGE_PAGE);
                 start.write_volatile(0);
-                libc::madvise(start.cast(), HUGE_PAGE, COLLAPSE) == 0
+                huge::join(start)
             };
             if !joined {
                 return;
@@ -141,45 +162,6 @@ fn reopen(file: &OwnedFd, writable: bool) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let file: File = OpenOptions::new().read(true).write(writable).open(path)?;
     Ok(file.into())
-}
-
-/// Maps a file of `capacity` bytes at a multiple of a huge page, which huge pages need.
-fn map_aligned(file: &OwnedFd, capacity: usize) -> io::Result<NonNull<u8>> {
-    let refused = || io::Error::from_raw_os_error(libc::ENOMEM);
-    let reserved = capacity.checked_add(HUGE_PAGE).ok_or_else(refused)?;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a new mapping at a place of the kernel's choice touches nothing that exists.
-    let place = unsafe { libc::mmap(ptr::null_mut(), reserved, libc::PROT_NONE, flags, -1, 0) };
-    if place == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    let before = place.cast::<u8>().align_offset(HUGE_PAGE);
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-    // SAFETY: `before < HUGE_PAGE`, so all of this lies in the place just reserved, which nobody
-    // else knows: the file replaces a part of it, and the ends are given back.
-    unsafe {
-        let aligned = place.cast::<u8>().add(before);
-        let start = libc::mmap(
-            aligned.cast(),
-            capacity,
-            protection,
-            flags,
-            file.as_raw_fd(),
-            0,
-        );
-        if start == libc::MAP_FAILED {
-            let error = io::Error::last_os_error();
-            libc::munmap(place, reserved);
-            return Err(error);
-        }
-        if before > 0 {
-            libc::munmap(place, before);
-        }
-        let end = aligned.add(capacity.next_multiple_of(4096));
-        libc::munmap(end.cast(), HUGE_PAGE - before);
-        NonNull::new(aligned).ok_or_else(refused)
-    }
 }
 
 /// Bytes of the segment for an object: an eighth too many at most, so that objects of nearly the
@@ -239,7 +221,6 @@ fn leases_work() -> bool {
 mod tests {
     use super::*;
     use proxystore::blob::Mapping;
-    use std::os::fd::AsFd;
 
     #[test]
     fn what_a_client_sees_is_not_used_again() {

@@ -321,7 +321,7 @@ fn put(
             Answer::Accepted { shared: false } => {}
             Answer::Accepted { shared: true } => {
                 let memory = connection.descriptor()?;
-                shared::write(&memory, payload).map_err(|error| {
+                shared::fill(&memory, payload).map_err(|error| {
                     // The daemon waits for the bytes: this connection cannot be used for more.
                     connection.give_up();
                     Failure::Said(Error::io(error, "writing into shared memory"))

@@ -2,7 +2,11 @@
 
 use super::wire::{self, HEADER, Message};
 use super::{Cause, Traffic};
+use crate::object::Object;
+use bytes::Bytes;
 use proxystore::{Error, ErrorKind};
+use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +22,21 @@ pub(super) const KEEP: Duration = Duration::from_secs(60);
 /// Bytes that are hashed and sent in one go: they stay in the processor's cache between the two.
 const PIECE: usize = 256 * 1024;
 
+/// Answers up to this many bytes go before longer ones.
+const SMALL: usize = 64 * 1024;
+
 /// A future in a box.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Bytes both ways.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Sends some of an object's bytes, from the front, and takes them off. A way that keeps bytes
+    /// until the peer has them may keep these by reference.
+    fn send_some<'a>(&'a mut self, bytes: &'a mut Bytes) -> Boxed<'a, io::Result<()>>;
+
+    /// From here on exchanges side by side with this one go first.
+    fn give_way(&mut self) {}
+}
 
 /// Takes a channel back that may serve again.
 pub(super) trait Home: Send + Sync {
@@ -114,27 +127,33 @@ impl Channel {
         }
     }
 
-    /// Sends a message and the bytes that belong to it, with their checksum.
+    /// Sends a message and the part of an object that belongs to it, with its checksum.
     pub(super) async fn send_with(
         &mut self,
         message: &Message,
-        offset: u64,
-        bytes: &[u8],
+        object: &Object,
+        range: Range<u64>,
     ) -> Result<(), Failure> {
         self.put_in(message).await?;
-        let mut hasher = wire::checksum(offset);
-        for piece in bytes.chunks(PIECE) {
-            hasher.update(piece);
-            let mut rest = piece;
-            while !rest.is_empty() {
-                match timeout(PROGRESS, self.stream.write(rest)).await {
-                    Ok(Ok(0)) => return Err(lost(std::io::ErrorKind::WriteZero.into())),
-                    Ok(Ok(written)) => rest = &rest[written..],
+        let bytes = object.bytes(range.start as usize..range.end as usize);
+        if bytes.len() > SMALL {
+            self.stream.give_way();
+        }
+        let mut hasher = wire::checksum(range.start);
+        for start in (0..bytes.len()).step_by(PIECE) {
+            let mut piece = bytes.slice(start..bytes.len().min(start + PIECE));
+            let length = piece.len();
+            hasher.update(&piece);
+            while !piece.is_empty() {
+                let left = piece.len();
+                match timeout(PROGRESS, self.stream.send_some(&mut piece)).await {
+                    Ok(Ok(())) if piece.len() < left => {}
+                    Ok(Ok(())) => return Err(lost(io::ErrorKind::WriteZero.into())),
                     Ok(Err(error)) => return Err(lost(error)),
                     Err(_) => return Err(late("took no bytes", PROGRESS)),
                 }
             }
-            self.traffic.add(piece.len());
+            self.traffic.add(length);
         }
         self.send_checksum(hasher.digest()).await
     }
@@ -247,4 +266,15 @@ pub(super) fn unexpected(message: &Message) -> Failure {
         ErrorKind::Io,
         format!("the peer broke the protocol: it answered {message:?}"),
     ))
+}
+
+#[cfg(test)]
+impl Duplex for tokio::io::DuplexStream {
+    fn send_some<'a>(&'a mut self, bytes: &'a mut Bytes) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move {
+            let sent = self.write(bytes).await?;
+            bytes::Buf::advance(bytes, sent);
+            Ok(())
+        })
+    }
 }

@@ -4,7 +4,7 @@ use super::Cause;
 use super::channel::{ANSWER, Channel, Failure, unexpected};
 use super::connect::Peer;
 use super::patience::Patience;
-use super::transport::Link;
+use super::transport::{Link, Stripes};
 use super::wire::Message;
 use crate::draft::Draft;
 use crate::object::Object;
@@ -17,8 +17,6 @@ use tokio::time::timeout_at;
 
 /// Bytes that the first request asks for, when nobody knows yet how many there are.
 const FIRST: u64 = 1 << 20;
-/// Requests that wait on one channel: the next is there before the bytes of the last have gone.
-const AHEAD: usize = 2;
 /// How long the other channels may go on once one of them broke: most likely their connection has, too.
 const GRACE: Duration = Duration::from_millis(500);
 /// How often damaged bytes are asked for again.
@@ -125,7 +123,7 @@ async fn first(
         channel.release();
         return draft.finish().map(Some).map_err(Failure::Lost);
     }
-    let (_, range) = link.stripes(total);
+    let range = link.stripes().range;
     let mut todo = VecDeque::new();
     let mut offset = length;
     while offset < total {
@@ -183,16 +181,16 @@ async fn rest(
     link: &Arc<dyn Link>,
     begun: Option<(Channel, Job)>,
 ) -> Result<(), Failure> {
-    let (lanes, _) = link.stripes(work.draft.len());
+    let Stripes { lanes, ahead, .. } = link.stripes();
     let mut tasks = JoinSet::new();
     let others = lanes - usize::from(begun.is_some());
     if let Some((channel, job)) = begun {
         let (work, link) = (Arc::clone(work), Arc::clone(link));
-        tasks.spawn(async move { lane(&work, &link, Some((channel, job))).await });
+        tasks.spawn(async move { lane(&work, &link, ahead, Some((channel, job))).await });
     }
     for _ in 0..others.min(work.state().todo.len()) {
         let (work, link) = (Arc::clone(work), Arc::clone(link));
-        tasks.spawn(async move { lane(&work, &link, None).await });
+        tasks.spawn(async move { lane(&work, &link, ahead, None).await });
     }
     let mut failed: Option<(Instant, Failure)> = None;
     loop {
@@ -238,6 +236,7 @@ impl Drop for Asked<'_> {
 async fn lane(
     work: &Work,
     link: &Arc<dyn Link>,
+    ahead: usize,
     begun: Option<(Channel, Job)>,
 ) -> Result<(), Failure> {
     let mut asked = Asked {
@@ -253,7 +252,7 @@ async fn lane(
         None => (link.open().await?, false),
     };
     loop {
-        while asked.jobs.len() < AHEAD {
+        while asked.jobs.len() < ahead {
             let Some((job, stamp)) = work.take(!asked.jobs.is_empty()) else {
                 break;
             };

@@ -1,24 +1,29 @@
 //! QUIC by way of iroh: straight, through the holes of firewalls, or by the relay, whichever there is.
 
-use super::channel::{Boxed, Channel, Failure};
+use super::channel::{Boxed, Channel, Duplex, Failure};
 use super::tls::other_key;
-use super::transport::Link;
+use super::transport::{Link, Stripes, on_the_way};
 use super::wire::{Introduction, PROTOCOL_NAME};
 use super::{RelayAccess, Shared, Traffic, greeting};
 use crate::identity::PublicKey;
 use crate::remote::Path;
+use bytes::{Buf, Bytes};
 use iroh::endpoint::{
-    Connection, ConnectionError, Incoming, IncomingAddr, PathId, QuicTransportConfig, RelayMode,
-    TransportErrorCode, VarInt, presets,
+    Connection, ConnectionError, Incoming, IncomingAddr, PathId, QuicTransportConfig, RecvStream,
+    RelayMode, SendStream, TransportErrorCode, VarInt, presets,
 };
 use iroh::{Endpoint, EndpointAddr, RelayMap, RelayUrl, TransportAddr};
 use iroh_relay::tls::CaTlsConfig;
 use iroh_relay::{RelayConfig, RelayQuicConfig};
 use proxystore::{Error, ErrorKind, Result};
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 /// Longest time for a connection and the greetings.
@@ -27,11 +32,18 @@ const CONNECT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(10);
 /// Pause between two signs of life.
 const KEEP_ALIVE: Duration = Duration::from_millis(2500);
-/// Bytes of a range. Streams keep their default window of 1.25 MB: one of 3 MB and more can end a connection of the
-/// present version ("too many gaps in stream buffer"), so speed comes from streams side by side.
-pub(super) const RANGE: u64 = 2_000_000;
-/// Streams side by side for one object.
-const LANES: usize = 8;
+/// The window of a stream, the library's default: one of 3 MB and more can end a connection of the present version
+/// ("too many gaps in stream buffer"), so speed comes from streams side by side.
+const WINDOW: VarInt = VarInt::from_u32(1_250_000);
+/// Bytes of a range.
+const RANGE: u64 = 2_000_000;
+/// Fewest and most streams side by side for one object.
+const LANES: (usize, usize) = (2, 16);
+/// Bytes on their way in one connection. More than the windows of an object's streams: beyond it streams wait, and
+/// the library lets the one that waits longest go last.
+const SENT: u64 = 64 << 20;
+/// The rank of streams with large answers: small ones go before them.
+const BULK: i32 = -1;
 /// Codes with which a connection is closed.
 const DENIED: VarInt = VarInt::from_u32(403);
 const OVER: VarInt = VarInt::from_u32(0);
@@ -39,6 +51,8 @@ const OVER: VarInt = VarInt::from_u32(0);
 /// The settings of every connection.
 pub(super) fn transport() -> QuicTransportConfig {
     let mut config = QuicTransportConfig::builder()
+        .stream_receive_window(WINDOW)
+        .send_window(SENT)
         .keep_alive_interval(KEEP_ALIVE)
         .default_path_keep_alive_interval(KEEP_ALIVE)
         .default_path_max_idle_timeout(IDLE)
@@ -192,7 +206,7 @@ impl QuicLink {
         let greeted = timeout(CONNECT, async {
             let (sender, receiver) = connection.accept_bi().await.ok()?;
             let mut channel = Channel::new(
-                Box::new(tokio::io::join(receiver, sender)),
+                Box::new(QuicStream { receiver, sender }),
                 None,
                 Arc::clone(&traffic),
             );
@@ -217,7 +231,7 @@ impl QuicLink {
     /// Serves the peer's requests until the connection ends.
     pub(super) async fn serve(&self, shared: &Arc<Shared>, peer: PublicKey) {
         while let Ok((sender, receiver)) = self.connection.accept_bi().await {
-            let stream = Box::new(tokio::io::join(receiver, sender));
+            let stream = Box::new(QuicStream { receiver, sender });
             let channel = Channel::new(stream, None, Arc::clone(&self.traffic));
             tokio::spawn(super::serve::serve(Arc::clone(shared), peer, channel, IDLE));
         }
@@ -234,10 +248,61 @@ impl QuicLink {
     }
 }
 
+/// A stream each way.
+struct QuicStream {
+    receiver: RecvStream,
+    sender: SendStream,
+}
+
+impl AsyncRead for QuicStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        AsyncRead::poll_read(Pin::new(&mut self.receiver), context, target)
+    }
+}
+
+impl AsyncWrite for QuicStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write(Pin::new(&mut self.sender), context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(Pin::new(&mut self.sender), context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(&mut self.sender), context)
+    }
+}
+
+impl Duplex for QuicStream {
+    /// The library keeps what it may have to send again: by reference, it need not copy it.
+    fn send_some<'a>(&'a mut self, bytes: &'a mut Bytes) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move {
+            let mut one = [bytes.clone()];
+            let sent = self.sender.write_many_chunks(&mut &mut one[..]).await?;
+            bytes.advance(sent);
+            Ok(())
+        })
+    }
+
+    fn give_way(&mut self) {
+        // A stream that has ended has nothing left to send.
+        let _ = self.sender.set_priority(BULK);
+    }
+}
+
 async fn open(connection: &Connection, traffic: &Arc<Traffic>) -> Result<Channel, ConnectionError> {
     let (sender, receiver) = connection.open_bi().await?;
     Ok(Channel::new(
-        Box::new(tokio::io::join(receiver, sender)),
+        Box::new(QuicStream { receiver, sender }),
         None,
         Arc::clone(traffic),
     ))
@@ -320,8 +385,14 @@ impl Link for QuicLink {
         self.connection.rtt(selected.unwrap_or(PathId::ZERO))
     }
 
-    fn stripes(&self, _total: u64) -> (usize, u64) {
-        (LANES, RANGE)
+    fn stripes(&self) -> Stripes {
+        // A stream carries a window in a round trip.
+        let lanes = on_the_way(self.round_trip(), WINDOW.into_inner());
+        Stripes {
+            lanes: lanes.clamp(LANES.0, LANES.1),
+            range: RANGE,
+            ahead: 2,
+        }
     }
 
     fn ended(&self) -> Option<String> {

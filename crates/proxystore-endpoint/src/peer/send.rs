@@ -4,7 +4,7 @@ use super::Cause;
 use super::channel::{ANSWER, Failure, KEEP, unexpected};
 use super::connect::Peer;
 use super::patience::Patience;
-use super::transport::Link;
+use super::transport::{Link, Stripes};
 use super::wire::{EAGER, Message};
 use crate::object::Object;
 use proxystore::{Error, Result};
@@ -94,7 +94,7 @@ async fn attempt(
     let mut channel = link.open().await?;
     if total <= EAGER {
         channel
-            .send_with(&announcement, 0, work.object.as_slice())
+            .send_with(&announcement, &work.object, 0..total)
             .await?;
         done(channel.answer(KEEP).await?)?;
         channel.release();
@@ -110,7 +110,7 @@ async fn attempt(
                 Message::Go { ticket } => ticket,
                 other => return Err(unexpected(&other)),
             };
-            let (_, range) = link.stripes(total);
+            let range = link.stripes().range;
             let mut state = work.state();
             state.ticket = Some(ticket);
             state.todo = (0..total.div_ceil(range))
@@ -120,7 +120,7 @@ async fn attempt(
         }
     };
     channel.release();
-    let (lanes, _) = link.stripes(total);
+    let Stripes { lanes, .. } = link.stripes();
     let mut tasks = JoinSet::new();
     let count = lanes.min(work.state().todo.len());
     for _ in 0..count {
@@ -161,13 +161,13 @@ async fn lane(work: &Work, link: &Arc<dyn Link>, ticket: u64) -> Result<(), Fail
         let Some((offset, length)) = work.state().todo.pop_front() else {
             break;
         };
-        let bytes = &work.object.as_slice()[offset as usize..(offset + length) as usize];
         let message = Message::Write {
             ticket,
             offset,
             length,
         };
-        let sent = match channel.send_with(&message, offset, bytes).await {
+        let range = offset..offset + length;
+        let sent = match channel.send_with(&message, &work.object, range).await {
             Ok(()) => channel.answer(ANSWER).await.and_then(done),
             Err(failure) => Err(failure),
         };

@@ -198,15 +198,15 @@ async fn get(
         return fail(channel, Cause::BadRequest, words).await;
     }
     let end = offset.saturating_add(length).min(total);
-    let range = &object.as_slice()[offset as usize..end as usize];
     let found = Message::Found {
         total,
         stamp,
         length: end - offset,
     };
     if bytes {
-        return channel.send_with(&found, offset, range).await;
+        return channel.send_with(&found, &object, offset..end).await;
     }
+    let range = &object.as_slice()[offset as usize..end as usize];
     let mut hasher = super::wire::checksum(offset);
     hasher.update(range);
     channel.send(&found).await?;

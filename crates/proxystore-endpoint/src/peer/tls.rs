@@ -4,19 +4,24 @@
 //! side by side.
 
 use super::channel::{ANSWER, Boxed, Channel, Duplex, Failure, Home};
-use super::transport::Link;
+use super::transport::{Link, Stripes, on_the_way};
 use super::wire::Introduction;
 use super::{Shared, Traffic, greeting, raw_key};
 use crate::identity::PublicKey;
 use crate::remote::Path;
+use bytes::{Buf, Bytes};
 use proxystore::{Error, ErrorKind, Result};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -30,8 +35,12 @@ const IDLE: Duration = Duration::from_secs(60);
 const STRANGERS: usize = 128;
 /// Connections side by side for one object.
 const LANES: usize = 4;
+/// Bytes that go to and come from the socket in one call.
+const AHEAD: usize = 256 << 10;
 /// Bytes of a range. The next one is asked for before the last has come, so that short ones cost little.
 const RANGE: u64 = 2 << 20;
+/// Most ranges that are asked for ahead.
+const MOST_AHEAD: usize = 16;
 
 /// A peer's port, and connections to it.
 pub(super) struct TlsLink {
@@ -88,26 +97,26 @@ impl Pool {
     async fn dial(&self) -> Result<(Channel, Introduction)> {
         let to = self.address;
         let dialed = timeout(CONNECT, async {
-            let started = Instant::now();
             let stream = TcpStream::connect(to)
                 .await
                 .map_err(|error| Error::io(error, format!("nobody answers at TCP {to}")))?;
             tune(&stream);
-            self.state().round_trip = Some(started.elapsed());
             let name = ServerName::try_from("endpoint.invalid").map_err(|error| {
                 Error::new(ErrorKind::Io, "TLS needs a name for the peer").with_source(error)
             })?;
             let stream = TlsConnector::from(Arc::clone(&self.config))
-                .connect(name, stream)
+                .connect(name, ahead(stream))
                 .await
                 .map_err(|error| self.explain(error))?;
             let home = self.this.upgrade().map(|pool| pool as Arc<dyn Home>);
             let mut channel = Channel::new(
-                Box::new(TlsStream::from(stream)),
+                Box::new(Secured::new(TlsStream::from(stream))),
                 home,
                 Arc::clone(&self.traffic),
             );
+            let asked = Instant::now();
             let introduction = greeting::call(&mut channel, &self.shared, &self.peer).await?;
+            self.state().round_trip = Some(asked.elapsed());
             Ok((channel, introduction))
         });
         match dialed.await {
@@ -200,10 +209,16 @@ impl Link for TlsLink {
         self.pool.state().round_trip
     }
 
-    fn stripes(&self, _total: u64) -> (usize, u64) {
-        let lanes =
-            std::thread::available_parallelism().map_or(1, |count| count.get().clamp(2, LANES));
-        (lanes, RANGE)
+    fn stripes(&self) -> Stripes {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let lanes = cores.clamp(2, LANES);
+        let ahead = on_the_way(self.round_trip(), RANGE * lanes as u64);
+        Stripes {
+            lanes,
+            range: RANGE,
+            // One more: the next range is there before the last has gone.
+            ahead: 1 + ahead.clamp(1, MOST_AHEAD),
+        }
     }
 
     fn ended(&self) -> Option<String> {
@@ -248,7 +263,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) -> Result
         tokio::spawn(async move {
             tune(&stream);
             let greeted = timeout(CONNECT, async {
-                let stream = match acceptor.accept(stream).await {
+                let stream = match acceptor.accept(ahead(stream)).await {
                     Ok(stream) => stream,
                     Err(error) => {
                         if is_other_key(&error) {
@@ -259,7 +274,11 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) -> Result
                 };
                 let peer = raw_key::proven(stream.get_ref().1.peer_certificates())?;
                 let traffic = shared.traffic_of(&peer);
-                let mut channel = Channel::new(Box::new(TlsStream::from(stream)), None, traffic);
+                let mut channel = Channel::new(
+                    Box::new(Secured::new(TlsStream::from(stream))),
+                    None,
+                    traffic,
+                );
                 let from = format!("TCP {from}");
                 greeting::receive(&mut channel, &shared, &peer, &from).await?;
                 Some((channel, peer))
@@ -270,6 +289,62 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) -> Result
                 super::serve::serve(shared, peer, channel, 2 * IDLE).await;
             }
         });
+    }
+}
+
+/// A connection behind its handshake.
+struct Secured(TlsStream<BufReader<TcpStream>>);
+
+impl Secured {
+    fn new(mut stream: TlsStream<BufReader<TcpStream>>) -> Self {
+        match &mut stream {
+            TlsStream::Client(client) => client.get_mut().1.set_buffer_limit(Some(AHEAD)),
+            TlsStream::Server(server) => server.get_mut().1.set_buffer_limit(Some(AHEAD)),
+        }
+        Self(stream)
+    }
+}
+
+/// TLS itself reads from the socket in pieces of 4 kB to 18 kB.
+fn ahead(stream: TcpStream) -> BufReader<TcpStream> {
+    BufReader::with_capacity(AHEAD, stream)
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        target: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, target)
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+impl Duplex for Secured {
+    fn send_some<'a>(&'a mut self, bytes: &'a mut Bytes) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move {
+            let sent = self.0.write(bytes).await?;
+            bytes.advance(sent);
+            Ok(())
+        })
     }
 }
 

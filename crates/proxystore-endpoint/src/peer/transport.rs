@@ -6,6 +6,26 @@ use crate::remote::Path;
 use std::fmt;
 use std::time::Duration;
 
+/// Bytes a second that ranges on their way leave room for, whatever the distance.
+const RATE: f64 = 400e6;
+
+/// How an object is cut into ranges, and how many of them are on their way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stripes {
+    /// Channels side by side.
+    pub(super) lanes: usize,
+    /// Bytes of a range.
+    pub(super) range: u64,
+    /// Ranges that one channel has asked for.
+    pub(super) ahead: usize,
+}
+
+/// How often `bytes` fit into what is on its way at [`RATE`] over this distance.
+pub(super) fn on_the_way(round_trip: Option<Duration>, bytes: u64) -> usize {
+    let seconds = round_trip.unwrap_or_default().as_secs_f64();
+    (seconds * RATE / bytes as f64).ceil() as usize
+}
+
 /// A way to a peer whose key is proven and whose greeting was answered.
 pub(super) trait Link: fmt::Debug + Send + Sync + 'static {
     /// A channel for an exchange.
@@ -20,8 +40,8 @@ pub(super) trait Link: fmt::Debug + Send + Sync + 'static {
     /// Time there and back, where it is known.
     fn round_trip(&self) -> Option<Duration>;
 
-    /// How to cut an object of this length for it: channels side by side, and bytes of a range.
-    fn stripes(&self, total: u64) -> (usize, u64);
+    /// How to cut an object for it.
+    fn stripes(&self) -> Stripes;
 
     /// Why it is no longer of use, once it is not.
     fn ended(&self) -> Option<String>;
