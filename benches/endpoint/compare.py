@@ -39,6 +39,8 @@ SMALL = 1000
 SMALL_REPEATS = 200
 BESIDE = 5.0
 """Seconds of small gets beside large ones."""
+LONGEST = 600
+"""Seconds of a whole run: a peer of 1.1 that hangs would hold it up for ever."""
 DIRECT = ('tls', 'quic')
 WAYS = ('tls', 'quic', 'relay')
 PARTS = ['memory', 'transfers', 'local', 'beside', 'cold', 'distant']
@@ -249,8 +251,10 @@ def main() -> int:
     )
     parser.add_argument('--out', type=Path, help='write the report here as well')
     arguments = parser.parse_args()
-    # What is started here is stopped, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # What is started here is stopped, too, whatever hangs.
+    for ending in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(ending, lambda *_: sys.exit('stopped before the end'))
+    signal.alarm(LONGEST)
     with tempfile.TemporaryDirectory(prefix='proxystore-bench-') as home:
         run = Run(Path(home), arguments.rounds, not arguments.without_older)
         try:
