@@ -240,3 +240,26 @@ fn shells_are_completed() {
     }
     assert!(line(b"", &["--version"]).starts_with("proxystore "));
 }
+
+#[test]
+fn a_key_seals_a_store() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, url) = folder("key");
+    let path = dir.join("campaign.key");
+    let file = path.to_str().unwrap();
+    let name = line(b"", &["key", "new", file]);
+    assert_eq!(name, format!("file:{file}"));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let written = std::fs::read(&path).unwrap();
+    assert!(complaint(&["key", "new", file]).contains("exists"));
+    assert_eq!(std::fs::read(&path).unwrap(), written, "left alone");
+
+    let sealed = format!("{url}?encryption={name}");
+    let key = line(b"some bytes", &["store", "put", &sealed]);
+    assert_eq!(said(b"", &["store", "get", &sealed, &key]), b"some bytes");
+    assert!(complaint(&["store", "get", &url, &key]).contains("encryption"));
+    let reference = line(b"more", &["store", "put", &sealed, "--reference"]);
+    assert_eq!(said(b"", &["store", "get", &reference]), b"more");
+    std::fs::remove_dir_all(dir).unwrap();
+}

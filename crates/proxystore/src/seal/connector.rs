@@ -1,7 +1,7 @@
 //! A connector whose objects travel in envelopes.
 
-use super::Seal;
 use super::link::Link;
+use super::{Envelope, Seal};
 use crate::{Access, Blob, Capability, Connector, Key, Payload, Result};
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct Sealed {
     seal: Arc<Seal>,
     /// Whether a key is known before its object is put.
     binds: bool,
+    /// Whether the place is memory or near it: compression could only lose there.
+    is_local: bool,
     link: Link,
 }
 
@@ -43,10 +45,26 @@ impl Sealed {
     pub fn new(inner: Arc<dyn Connector>, seal: Arc<Seal>) -> Self {
         Self {
             binds: seal.demands_key() && inner.capability().deferred_set,
+            is_local: inner.is_quick(1),
             inner,
             seal,
             link: Link::default(),
         }
+    }
+
+    fn envelope<'a>(
+        &self,
+        payload: &'a Payload<'_>,
+        key: Option<&Key>,
+    ) -> Result<Option<Envelope<'a>>> {
+        let began = Instant::now();
+        let link = (!self.is_local).then_some(&self.link);
+        let envelope = self.seal.wrap(payload, key, link)?;
+        if let Some(envelope) = &envelope {
+            self.link
+                .compressed(envelope.method, payload.len(), began.elapsed());
+        }
+        Ok(envelope)
     }
 
     /// Hands an object on in its envelope, or as it is.
@@ -56,7 +74,7 @@ impl Sealed {
         key: Option<&Key>,
         put: impl FnOnce(&Payload<'_>) -> Result<R>,
     ) -> Result<R> {
-        let envelope = self.seal.wrap(payload, key, self.link.speed())?;
+        let envelope = self.envelope(payload, key)?;
         let began = Instant::now();
         let (done, len) = match &envelope {
             None => (put(payload)?, payload.len()),
@@ -70,9 +88,15 @@ impl Sealed {
     }
 
     fn open(&self, key: &Key, blob: Blob) -> Result<Blob> {
-        self.seal
+        let began = Instant::now();
+        let method = super::method_of(&blob);
+        let opened = self
+            .seal
             .open_bound(blob, Some(key), self.binds)
-            .map_err(|error| error.with_key(key).with_connector(self.kind()))
+            .map_err(|error| error.with_key(key).with_connector(self.kind()))?;
+        self.link
+            .decompressed(method, opened.len(), began.elapsed());
+        Ok(opened)
     }
 
     /// How the stored bytes are to come. What is to be verified must not change afterwards, as a
@@ -127,10 +151,7 @@ impl Connector for Sealed {
         };
         let mut envelopes = Vec::with_capacity(payloads.len());
         for (index, payload) in payloads.iter().enumerate() {
-            envelopes.push(
-                self.seal
-                    .wrap(payload, keys.get(index), self.link.speed())?,
-            );
+            envelopes.push(self.envelope(payload, keys.get(index))?);
         }
         let wrapped: Vec<_> = envelopes
             .iter()

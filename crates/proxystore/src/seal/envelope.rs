@@ -18,6 +18,7 @@ type Pieces<'a> = SmallVec<[&'a [u8]; 2]>;
 
 /// An object in its envelope: pieces by reference where nothing was done to them.
 pub struct Envelope<'a> {
+    pub(super) method: Method,
     head: Vec<u8>,
     body: Vec<Stored<'a>>,
     lease: Option<Duration>,
@@ -115,6 +116,7 @@ pub(super) fn seal<'a>(
         protected.into_iter().unzip()
     };
     Ok(Envelope {
+        method,
         head: head.with_table(&entries),
         body,
         lease: payload.lease(),

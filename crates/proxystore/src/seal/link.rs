@@ -21,6 +21,8 @@ const GAIN: f64 = 0.9;
 const TIMED_FROM: usize = 64 << 10;
 /// The share of the last transfer in the estimate.
 const SHARE: f64 = 0.25;
+/// How much faster compression is taken to have become with each object that it was not used for.
+const FORGETTING: f64 = 1.05;
 
 /// What a trial measured of one way of compression.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,32 +66,45 @@ pub fn choose(link: f64, ways: &[Measured]) -> Option<usize> {
 pub(super) fn try_out(
     compression: Compression,
     payload: &Payload<'_>,
-    link: Option<f64>,
+    link: Option<&Link>,
 ) -> Method {
     if payload.len() < SHORTEST {
         return Method::None;
     }
-    let methods: &[Method] = match (compression, link) {
-        // Not known yet: the first transfer tells.
-        (Compression::Auto, None) => return Method::None,
-        (Compression::Auto, Some(link)) if link >= MEMORY => return Method::None,
-        (Compression::Auto, Some(_)) => &[Method::Lz4, Method::Zstd],
-        (Compression::Lz4, _) => &[Method::Lz4],
-        (Compression::Zstd, _) => &[Method::Zstd],
-    };
+    match compression {
+        Compression::Lz4 => if_it_shrinks(Method::Lz4, payload),
+        Compression::Zstd => if_it_shrinks(Method::Zstd, payload),
+        Compression::Auto => match link.and_then(|link| Some((link, link.speed()?))) {
+            Some((link, speed)) if speed < MEMORY => if_it_pays(payload, link, speed),
+            // Not known yet, and then the first transfer tells; or as fast as memory.
+            _ => Method::None,
+        },
+    }
+}
+
+fn if_it_shrinks(method: Method, payload: &Payload<'_>) -> Method {
+    let measured = try_one(&mut Scratch::default(), method, &sample(payload), 1.0);
+    measured.map_or(Method::None, |_| method)
+}
+
+fn if_it_pays(payload: &Payload<'_>, link: &Link, speed: f64) -> Method {
     let sample = sample(payload);
     let threads = parallel::threads(payload.len().div_ceil(BLOCK_LEN)) as f64;
     let mut scratch = Scratch::default();
-    let tried: Vec<_> = methods
-        .iter()
-        .filter_map(|method| Some((*method, try_one(&mut scratch, *method, &sample, threads)?)))
-        .collect();
-    match (compression, link) {
-        (Compression::Auto, Some(link)) => {
-            let ways: Vec<_> = tried.iter().map(|(_, measured)| *measured).collect();
-            choose(link, &ways).map_or(Method::None, |index| tried[index].0)
+    let mut methods = Vec::with_capacity(2);
+    let mut ways = Vec::with_capacity(2);
+    for method in [Method::Lz4, Method::Zstd] {
+        if let Some(measured) = try_one(&mut scratch, method, &sample, threads) {
+            methods.push(method);
+            ways.push(link.as_it_was(method, measured));
         }
-        _ => tried.first().map_or(Method::None, |(method, _)| *method),
+    }
+    match choose(speed, &ways) {
+        Some(index) => methods[index],
+        None => {
+            link.forget_a_little();
+            Method::None
+        }
     }
 }
 
@@ -137,30 +152,108 @@ fn sample(payload: &Payload<'_>) -> Vec<u8> {
     sample
 }
 
-/// How many bytes a second a connector moves, as far as this process has seen.
+/// How many bytes a second a connector moves, and how many its program really compresses, as far as
+/// this process has seen.
+///
+/// ```
+/// use proxystore::seal::Link;
+/// use std::time::Duration;
+///
+/// let link = Link::default();
+/// assert_eq!(link.speed(), None);
+/// link.moved(1_000_000, Duration::from_millis(10));
+/// assert_eq!(link.speed(), Some(1e8));
+/// ```
 #[derive(Debug, Default)]
-pub(super) struct Link {
-    /// A float's bits; 0 if nothing was seen. Two threads at once may lose one's transfer.
-    speed: AtomicU64,
+pub struct Link {
+    transfer: Speed,
+    /// By method: LZ4, Zstandard.
+    compress: [Speed; 2],
+    decompress: [Speed; 2],
 }
 
 impl Link {
-    pub(super) fn speed(&self) -> Option<f64> {
-        let speed = f64::from_bits(self.speed.load(Ordering::Relaxed));
-        (speed > 0.0).then_some(speed)
+    /// Bytes a second, if a transfer was long enough to tell.
+    #[must_use]
+    pub fn speed(&self) -> Option<f64> {
+        self.transfer.get()
     }
 
     /// Takes note of a transfer.
-    pub(super) fn moved(&self, len: usize, time: Duration) {
+    pub fn moved(&self, len: usize, time: Duration) {
+        self.transfer.add(len, time);
+    }
+
+    /// Takes note of an object that was compressed.
+    pub(super) fn compressed(&self, method: Method, len: usize, time: Duration) {
+        if let Some(speed) = of(&self.compress, method) {
+            speed.add(len, time);
+        }
+    }
+
+    /// Takes note of an object that was decompressed.
+    pub(super) fn decompressed(&self, method: Method, len: usize, time: Duration) {
+        if let Some(speed) = of(&self.decompress, method) {
+            speed.add(len, time);
+        }
+    }
+
+    /// What a trial measured, but no faster than whole objects were: a trial is over before
+    /// anybody else gets the processor.
+    pub(super) fn as_it_was(&self, method: Method, measured: Measured) -> Measured {
+        let least = |speeds, trial: f64| {
+            let seen = of(speeds, method).and_then(Speed::get);
+            seen.map_or(trial, |seen| seen.min(trial))
+        };
+        Measured {
+            ratio: measured.ratio,
+            compress: least(&self.compress, measured.compress),
+            decompress: least(&self.decompress, measured.decompress),
+        }
+    }
+
+    /// What was slow once is tried again some time.
+    pub(super) fn forget_a_little(&self) {
+        for speed in self.compress.iter().chain(&self.decompress) {
+            if let Some(seen) = speed.get() {
+                speed.set(seen * FORGETTING);
+            }
+        }
+    }
+}
+
+fn of(speeds: &[Speed; 2], method: Method) -> Option<&Speed> {
+    match method {
+        Method::None => None,
+        Method::Lz4 => Some(&speeds[0]),
+        Method::Zstd => Some(&speeds[1]),
+    }
+}
+
+/// Bytes in a second, lately: a float's bits, 0 if nothing was seen. Of two threads at once one may
+/// be lost.
+#[derive(Debug, Default)]
+struct Speed(AtomicU64);
+
+impl Speed {
+    fn get(&self) -> Option<f64> {
+        let speed = f64::from_bits(self.0.load(Ordering::Relaxed));
+        (speed > 0.0).then_some(speed)
+    }
+
+    fn set(&self, speed: f64) {
+        self.0.store(speed.to_bits(), Ordering::Relaxed);
+    }
+
+    fn add(&self, len: usize, time: Duration) {
         if len < TIMED_FROM {
             return;
         }
         let now = len as f64 / time.as_secs_f64().max(1e-9);
-        let speed = match self.speed() {
+        self.set(match self.get() {
             None => now,
             // By time, not by speed: what takes long weighs more.
             Some(before) => 1.0 / ((1.0 - SHARE) / before + SHARE / now),
-        };
-        self.speed.store(speed.to_bits(), Ordering::Relaxed);
+        });
     }
 }

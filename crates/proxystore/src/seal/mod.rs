@@ -27,7 +27,7 @@ pub use connector::Sealed;
 pub use envelope::Envelope;
 pub use head::{BLOCK_LEN, HEAD_LEN, VERSION};
 pub use key_ring::{KeyReference, new_key};
-pub use link::{Measured, choose};
+pub use link::{Link, Measured, choose};
 
 use crate::config::{OptionValue, Url};
 use crate::{Blob, Connector, Error, ErrorKind, Key, Payload, Result};
@@ -158,8 +158,8 @@ impl Seal {
     }
 
     /// The envelope of an object, or `None` if it is stored as it is. With the object's key the
-    /// envelope is bound to it: under another key it is refused. `link` is how many bytes a second
-    /// the connector moves, if that is known; see [`choose`].
+    /// envelope is bound to it: under another key it is refused. `link` is what is known of the
+    /// connector's speed; without, [`Compression::Auto`] compresses nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no random numbers or no memory.
@@ -167,7 +167,7 @@ impl Seal {
         &self,
         payload: &'a Payload<'_>,
         key: Option<&Key>,
-        link: Option<f64>,
+        link: Option<&Link>,
     ) -> Result<Option<Envelope<'a>>> {
         let method = match self.compression {
             None => Method::None,
@@ -223,6 +223,14 @@ impl Seal {
 #[must_use]
 pub fn is_envelope(bytes: &[u8]) -> bool {
     bytes.starts_with(&crate::frame::ENVELOPE_MAGIC)
+}
+
+/// How the blocks of what was stored are compressed, if they are.
+fn method_of(bytes: &[u8]) -> Method {
+    match bytes.get(5) {
+        Some(byte) if is_envelope(bytes) => Method::of_byte(*byte).unwrap_or(Method::None),
+        _ => Method::None,
+    }
 }
 
 /// A connector through which objects go as its configuration says; itself if that is nothing.

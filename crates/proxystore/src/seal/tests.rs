@@ -56,7 +56,7 @@ fn links_decide() {
 #[test]
 fn an_estimate_follows_its_link() {
     use std::time::Duration;
-    let link = link::Link::default();
+    let link = Link::default();
     link.moved(10, Duration::from_secs(1));
     assert_eq!(link.speed(), None, "too short to tell");
     for _ in 0..40 {
@@ -71,17 +71,68 @@ fn an_estimate_follows_its_link() {
     assert!(link.speed().unwrap() < 0.1 * speed);
 }
 
+/// A link of so many bytes a second.
+fn link_of(speed: f64) -> Link {
+    let link = Link::default();
+    link.moved(
+        1 << 20,
+        std::time::Duration::from_secs_f64((1 << 20) as f64 / speed),
+    );
+    link
+}
+
 #[test]
 fn auto_looks_at_the_link_first() {
     let seal = Seal::new(&config("compression=auto")).unwrap();
     let content = vec![7; 1 << 20];
     let payload = Payload::from_bytes(&content);
-    for (link, pays) in [(None, false), (Some(1e10), false), (Some(1e6), true)] {
-        assert_eq!(
-            seal.wrap(&payload, None, link).unwrap().is_some(),
-            pays,
-            "{link:?}"
-        );
+    let pays = |link: Option<&Link>| seal.wrap(&payload, None, link).unwrap().is_some();
+    assert!(!pays(None));
+    assert!(!pays(Some(&Link::default())), "nothing was measured yet");
+    assert!(!pays(Some(&link_of(1e10))), "memory");
+    assert!(pays(Some(&link_of(1e6))));
+}
+
+#[test]
+fn auto_learns_what_compression_takes() {
+    use std::time::Duration;
+    let measured = Measured {
+        ratio: 0.1,
+        compress: 1e9,
+        decompress: 2e9,
+    };
+    let link = link_of(1e8);
+    assert_eq!(
+        choose(1e8, &[link.as_it_was(Method::Lz4, measured)]),
+        Some(0)
+    );
+    // A busy machine: a whole object takes far longer than the trial promised.
+    link.compressed(Method::Lz4, 1 << 20, Duration::from_secs(1));
+    assert_eq!(
+        link.as_it_was(Method::Zstd, measured),
+        measured,
+        "each by itself"
+    );
+    assert_eq!(choose(1e8, &[link.as_it_was(Method::Lz4, measured)]), None);
+    // It is tried again in the end.
+    let tries = (0..1000).take_while(|_| {
+        link.forget_a_little();
+        choose(1e8, &[link.as_it_was(Method::Lz4, measured)]).is_none()
+    });
+    assert!((10..500).contains(&tries.count()));
+    // Readers count too.
+    link.decompressed(Method::Lz4, 1 << 20, Duration::from_secs(10));
+    assert_eq!(choose(1e8, &[link.as_it_was(Method::Lz4, measured)]), None);
+}
+
+#[test]
+fn auto_compresses_nothing_in_memory() {
+    use crate::ConnectorExt;
+    let place = Arc::new(crate::connectors::memory::MemoryConnector::new());
+    let sealed = seal(place.clone(), &config("compression=auto")).unwrap();
+    for _ in 0..3 {
+        let key = sealed.put_bytes(&vec![7; 1 << 20]).unwrap();
+        assert_eq!(place.get_vec(&key).unwrap().unwrap().len(), 1 << 20);
     }
 }
 
