@@ -23,11 +23,10 @@ impl PySeal {
         signing: Option<&Bound<'_, PyAny>>,
         py: Python<'_>,
     ) -> PyResult<Self> {
-        let config = SealConfig {
-            compression: option::<Compression>("compression", compression)?,
-            encryption: option::<KeyReference>("encryption", encryption)?,
-            signing: option::<KeyReference>("signing", signing)?,
-        };
+        let config = SealConfig::default()
+            .compression(option::<Compression>("compression", compression)?)
+            .encryption(option::<KeyReference>("encryption", encryption)?)
+            .signing(option::<KeyReference>("signing", signing)?);
         let seal = Seal::new(&config).map_err(|error| to_python(py, error))?;
         Ok(Self {
             inner: Arc::new(seal),

@@ -142,10 +142,7 @@ fn names_of_keys() {
     for round in 0..ROUNDS {
         let text = random.change(["env:CAMPAIGN_KEY", "file:/etc/keys/a key"][round % 2]);
         if let Ok(key) = text.parse::<KeyReference>() {
-            let config = SealConfig {
-                encryption: Some(key),
-                ..SealConfig::default()
-            };
+            let config = SealConfig::default().encryption(key);
             let mut url = Url::parse(&format!("x://?{}", config.to_options())).unwrap();
             assert_eq!(SealConfig::of_url(&mut url).unwrap(), config, "{text}");
         }

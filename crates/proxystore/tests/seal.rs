@@ -3,7 +3,7 @@
 
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
-use proxystore::seal::{Seal, SealConfig, Sealed, is_envelope, seal};
+use proxystore::seal::{KeyReference, Seal, SealConfig, Sealed, is_envelope, seal};
 use proxystore::{
     Access, Blob, Connector, ConnectorExt, ErrorKind, Key, Payload, Reference, Store,
 };
@@ -34,12 +34,11 @@ impl KeyFile {
 
     fn config(&self, option: &str) -> SealConfig {
         let (name, compression) = option.split_once('+').unwrap_or((option, ""));
-        let key = format!("file:{}", self.0.display()).parse().ok();
-        SealConfig {
-            compression: proxystore::seal::Compression::from_name(compression),
-            encryption: key.clone().filter(|_| name == "encryption"),
-            signing: key.filter(|_| name == "signing"),
-        }
+        let key: Option<KeyReference> = format!("file:{}", self.0.display()).parse().ok();
+        SealConfig::default()
+            .compression(proxystore::seal::Compression::from_name(compression))
+            .encryption(key.clone().filter(|_| name == "encryption"))
+            .signing(key.filter(|_| name == "signing"))
     }
 }
 

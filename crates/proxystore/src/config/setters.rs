@@ -2,7 +2,7 @@
 
 /// Gives a configuration a method for each named field, which sets it: configurations may get
 /// fields, so that other crates cannot write them as literals.
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "redis", feature = "seal"))]
 macro_rules! setters {
     ($type:ident { $($into:ident: impl Into<$given:ty>,)* } { $($plain:ident: $exact:ty,)* }) => {
         impl $type {
@@ -27,5 +27,5 @@ macro_rules! setters {
     };
 }
 
-#[cfg(any(feature = "file", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "redis", feature = "seal"))]
 pub(crate) use setters;

@@ -4,6 +4,7 @@ use zstd_safe::{CCtx, DCtx};
 
 /// How objects are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Compression {
     /// By what a trial and the connector's speed say: with LZ4, with Zstandard, or not.
     Auto,

@@ -21,7 +21,7 @@ const QUICK: usize = 128 << 10;
 /// use proxystore::{Connector, ConnectorExt};
 /// use std::sync::Arc;
 ///
-/// let config = SealConfig { compression: Some(Compression::Zstd), ..SealConfig::default() };
+/// let config = SealConfig::default().compression(Compression::Zstd);
 /// let place = Arc::new(MemoryConnector::new());
 /// let sealed = Sealed::new(place.clone(), Arc::new(Seal::new(&config)?));
 /// let key = sealed.put_bytes(&[7; 100_000])?;

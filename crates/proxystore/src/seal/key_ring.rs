@@ -25,6 +25,7 @@ const LONGEST: u64 = 64 << 10;
 /// in a file, what follows `#` is a remark. The first one writes, all of them read: so keys are
 /// changed without a break. `proxystore key new FILE` or `openssl rand -hex 32` makes one.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KeyReference {
     /// An environment variable of each process.
     Variable(String),

@@ -26,6 +26,7 @@ const FORGETTING: f64 = 1.05;
 
 /// What a trial measured of one way of compression.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Measured {
     /// Length after compression, as a part of the length before.
     pub ratio: f64,
@@ -33,6 +34,18 @@ pub struct Measured {
     pub compress: f64,
     /// Bytes that all threads together decompress in a second.
     pub decompress: f64,
+}
+
+impl Measured {
+    /// A ratio, and bytes a second: compressed, decompressed.
+    #[must_use]
+    pub fn new(ratio: f64, compress: f64, decompress: f64) -> Self {
+        Self {
+            ratio,
+            compress,
+            decompress,
+        }
+    }
 }
 
 /// Which of several ways of compression to use with a link of so many bytes a second: the one with
@@ -44,8 +57,8 @@ pub struct Measured {
 /// ```
 /// use proxystore::seal::{Measured, choose};
 ///
-/// let fast = Measured { ratio: 0.5, compress: 1e9, decompress: 4e9 };
-/// let thorough = Measured { ratio: 0.3, compress: 4e8, decompress: 1e9 };
+/// let fast = Measured::new(0.5, 1e9, 4e9);
+/// let thorough = Measured::new(0.3, 4e8, 1e9);
 /// assert_eq!(choose(1e7, &[fast, thorough]), Some(1)); // a slow line
 /// assert_eq!(choose(4e8, &[fast, thorough]), Some(0)); // a fast one
 /// assert_eq!(choose(5e9, &[fast, thorough]), None); // memory

@@ -29,7 +29,7 @@ pub use head::{BLOCK_LEN, HEAD_LEN, VERSION};
 pub use key_ring::{KeyReference, new_key};
 pub use link::{Link, Measured, choose};
 
-use crate::config::{OptionValue, Url};
+use crate::config::{OptionValue, Url, setters};
 use crate::{Blob, Connector, Error, ErrorKind, Key, Payload, Result};
 use compress::Method;
 use key_ring::KeyRing;
@@ -40,17 +40,15 @@ use std::sync::Arc;
 /// variable, `env:NAME`, or a file that nobody else may read, `file:/path`.
 ///
 /// ```
-/// use proxystore::seal::{Compression, SealConfig};
+/// use proxystore::seal::{Compression, KeyReference, SealConfig};
 ///
-/// let config = SealConfig {
-///     compression: Some(Compression::Zstd),
-///     signing: Some("env:CAMPAIGN_KEY".parse()?),
-///     ..SealConfig::default()
-/// };
+/// let key: KeyReference = "env:CAMPAIGN_KEY".parse()?;
+/// let config = SealConfig::default().compression(Compression::Zstd).signing(key);
 /// assert_eq!(config.to_options(), "compression=zstd&signing=env:CAMPAIGN_KEY");
 /// # Ok::<(), proxystore::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SealConfig {
     /// Objects are compressed where a trial says that it pays.
     pub compression: Option<Compression>,
@@ -59,6 +57,12 @@ pub struct SealConfig {
     /// Objects are signed, and readers refuse all that was not signed with this key.
     pub signing: Option<KeyReference>,
 }
+
+setters!(SealConfig {
+    compression: impl Into<Option<Compression>>,
+    encryption: impl Into<Option<KeyReference>>,
+    signing: impl Into<Option<KeyReference>>,
+} {});
 
 impl SealConfig {
     /// Takes its options out of a URL: `compression`, `encryption` and `signing`.
@@ -101,7 +105,7 @@ impl SealConfig {
 /// use proxystore::seal::{Compression, Seal, SealConfig};
 /// use proxystore::{Blob, Payload};
 ///
-/// let config = SealConfig { compression: Some(Compression::Lz4), ..SealConfig::default() };
+/// let config = SealConfig::default().compression(Compression::Lz4);
 /// let seal = Seal::new(&config)?;
 /// let content = vec![7; 100_000];
 /// let envelope = seal.wrap(&Payload::from_bytes(&content), None, None)?.expect("it pays");
