@@ -198,9 +198,9 @@ $(BUILD)/wheel/.built: $(SOURCES) $(BUILD)/maturin/.group-build
 # One program answers to all names of the package's commands. It brings a network stack, which takes
 # minutes to build, so that only what needs it waits for it: the demo's wheel goes without.
 $(BUILD)/commands/.built: $(RUST_SOURCES)
-	@echo '==> optimised build of the commands (once; minutes)'
-	@cargo build --quiet --profile commands --locked -p proxystore-cli
-	@install -D -m 755 target/commands/proxystore $(@D)/proxystore
+	@echo '==> quick build of the commands (once; minutes); the wheels have one that is linked as a whole'
+	@cargo build --quiet --profile fast --locked -p proxystore-cli
+	@install -D -m 755 target/fast/proxystore $(@D)/proxystore
 	@touch $@
 
 %/.commands: %/.wheel $(BUILD)/commands/.built
