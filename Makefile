@@ -50,9 +50,9 @@ test: reports lint test-rust test-python ## Lint, Rust tests, Python tests, exam
 	@$(VENV)/bin/python scripts/count_tests.py $(REPORTS)/rust.log $(REPORTS)/python-$(TAG).xml
 
 .PHONY: test-rust
-test-rust: machine reports redis
+test-rust: machine reports redis $(VENV)/.group-test
 	@echo '==> Rust tests'
-	@cargo test --workspace --all-features --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
+	@PROXYSTORE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --workspace --all-features --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
 
 .PHONY: test-python
 test-python: $(VENV)/.commands $(VENV)/.group-test reports redis nats chromium

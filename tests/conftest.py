@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,33 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisAddr
     """The address of a real Redis server, started for this session on a loopback port."""
     server, address = _start_redis(tmp_path_factory.mktemp('redis'))
     yield address
+    _stop(server)
+
+
+@pytest.fixture(scope='session')
+def s3_server() -> Iterator[str]:
+    """The address of moto's S3 server on a loopback port, with a bucket `bucket`."""
+    from http.client import HTTPConnection
+
+    port = _free_port()
+    command = [sys.executable, '-m', 'moto.server', '-H', '127.0.0.1', '-p', str(port)]
+    server = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while True:
+        connection = HTTPConnection('127.0.0.1', port, timeout=30)
+        try:
+            connection.request('PUT', '/bucket')
+            assert connection.getresponse().status == 200
+            break
+        except ConnectionError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail('the S3 server does not start: python -m moto.server')
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    yield f'http://127.0.0.1:{port}'
     _stop(server)
 
 

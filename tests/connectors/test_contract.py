@@ -11,6 +11,8 @@ from proxystore.connectors.file import FileConnector
 from proxystore.connectors.file import FileKey
 from proxystore.connectors.local import LocalConnector
 from proxystore.connectors.local import LocalKey
+from proxystore.connectors.object_store import ObjectStoreConnector
+from proxystore.connectors.object_store import ObjectStoreKey
 from proxystore.connectors.redis import RedisConnector
 from proxystore.connectors.redis import RedisKey
 from proxystore.connectors.shared_memory import SharedMemoryConnector
@@ -27,12 +29,13 @@ CAPABILITIES: dict[str, set[str]] = {
     'local with a dictionary': {'deferred_set'},
     'file': {'deferred_set', 'cross_process'},
     'shared memory': {'deferred_set', 'cross_process'},
+    'object store': {'deferred_set', 'batch', 'cross_process', 'cross_host'},
     'redis': {'deferred_set', 'batch', 'cross_process', 'cross_host'},
     'written in Python': {'deferred_set'},
 }
 
 
-def make(name: str, folder: Path, redis: RedisAddress) -> tuple[Any, Any]:
+def make(name: str, folder: Path, redis: RedisAddress, s3: str) -> tuple[Any, Any]:
     """A fresh connector, and what makes one of its keys of a name."""
     if name == 'local':
         return LocalConnector(), LocalKey
@@ -42,6 +45,13 @@ def make(name: str, folder: Path, redis: RedisAddress) -> tuple[Any, Any]:
         return FileConnector(str(folder)), FileKey
     if name == 'shared memory':
         return SharedMemoryConnector(), SharedMemoryKey
+    if name == 'object store':
+        options = {'endpoint': s3, 'username': 'me', 'password': 'anything'}
+        # Nobody else's objects are near.
+        namespace = uuid.uuid4().hex
+        url = 's3://bucket/contract'
+        connector = ObjectStoreConnector(url, namespace=namespace, **options)
+        return connector, ObjectStoreKey
     if name == 'redis':
         return RedisConnector(redis.host, redis.port), RedisKey
     return NoteConnector(uuid.uuid4().hex), lambda text: NoteKey(7, text)
@@ -49,9 +59,9 @@ def make(name: str, folder: Path, redis: RedisAddress) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize('name', CAPABILITIES)
 def test_capabilities_are_what_they_must_be(
-    name: str, store_dir: Path, redis_server: RedisAddress
+    name: str, store_dir: Path, redis_server: RedisAddress, s3_server: str
 ) -> None:
-    connector, _ = make(name, store_dir, redis_server)
+    connector, _ = make(name, store_dir, redis_server, s3_server)
     native = getattr(connector, '_native', None)
     if native is not None and getattr(connector, '_is_native', True):
         declared = {
@@ -67,6 +77,7 @@ def test_contract(
     name: str,
     tmp_path: Path,
     redis_server: RedisAddress,
+    s3_server: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     capabilities = CAPABILITIES[name]
@@ -74,7 +85,7 @@ def test_contract(
     assert len(names) >= 15, names
     failed = {}
     for number, trial in enumerate(names):
-        connector, key_of = make(name, tmp_path / str(number), redis_server)
+        connector, key_of = make(name, tmp_path / str(number), redis_server, s3_server)
         complaint = contract.run_trial(trial, connector, key_of, capabilities)
         if complaint:
             failed[trial] = complaint

@@ -28,10 +28,12 @@ def test_examples(
     name: str,
     redis_server: RedisAddress,
     nats_server: str,
+    s3_server: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MINIO_PASSWORD', 'anything')
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for test in doctest.DocTestFinder().find(module):
@@ -40,6 +42,7 @@ def test_examples(
             example.source = example.source.replace(
                 'nats://127.0.0.1:4222', nats_server
             )
+            example.source = example.source.replace('http://127.0.0.1:9000', s3_server)
         runner.run(test)
     assert runner.failures == 0
     if name not in WITHOUT_EXAMPLE:

@@ -38,8 +38,8 @@ mod _core {
     use super::many::get_many;
     #[pymodule_export]
     use super::open::{
-        join_shared_memory, open_endpoint, open_file, open_memory, open_redis, open_redis_url,
-        open_shared_memory,
+        join_shared_memory, open_endpoint, open_file, open_memory, open_object_store, open_redis,
+        open_redis_url, open_shared_memory,
     };
     #[pymodule_export]
     use super::seal::PySeal;

@@ -5,6 +5,7 @@ use crate::door::{Gil, through};
 use proxystore::config::Url;
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
+use proxystore::connectors::object_store::{ObjectStoreConfig, ObjectStoreConnector};
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
 use proxystore::connectors::shared_memory::{Session, SharedMemoryConfig, SharedMemoryConnector};
 use proxystore_endpoint::{EndpointConfig, EndpointConnector};
@@ -69,6 +70,27 @@ pub(crate) fn open_redis_url(
 
 /// Host, port, whether to clear on close, whether the URL holds a secret, the place in words.
 type RedisParts = (String, u16, bool, bool, String);
+
+/// A connector of the bucket that a URL names; whether to clear on close, whether a secret stands
+/// in the URL that must not be sent to other processes, and the place in words.
+#[pyfunction]
+pub(crate) fn open_object_store(
+    py: Python<'_>,
+    url: &str,
+) -> PyResult<(PyNativeConnector, (bool, bool, String))> {
+    let open = || {
+        let config = ObjectStoreConfig::from_url(Url::parse(url)?)?;
+        ObjectStoreConnector::connect(config)
+    };
+    let connector = through(py, Gil::Release, open)?;
+    let config = connector.config();
+    let parts = (
+        config.clear_on_close,
+        config.holds_secret(),
+        connector.to_string(),
+    );
+    Ok((PyNativeConnector::new(connector), parts))
+}
 
 /// What `join_shared_memory` needs: name, place, dir, spill_dir, origin.
 type SessionParts = (String, String, PathBuf, Option<PathBuf>, String);

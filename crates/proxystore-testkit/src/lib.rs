@@ -21,11 +21,15 @@
 mod clauses;
 mod content;
 mod fault;
+mod fault_proxy;
 mod pipe;
 mod redis_server;
+mod s3_server;
 mod suite;
 
 pub use fault::{Call, Fault, FaultConnector};
+pub use fault_proxy::{FaultProxy, LineFault};
 pub use pipe::{PipeConnector, write_block};
 pub use redis_server::RedisServer;
+pub use s3_server::S3Server;
 pub use suite::{Report, Trial, coverage, run, run_trial, trials};

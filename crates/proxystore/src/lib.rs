@@ -35,7 +35,7 @@
 //!
 //! # Features
 //!
-//! `memory`, `file`, `shared-memory` and `redis` are the connectors, `msgpack` is serde types as
+//! `memory`, `file`, `shared-memory` and `redis` are the connectors, and `object-stores` (off) that of S3 and its like; `msgpack` is serde types as
 //! objects, `stream` streams, and `serde` proxies that serialize; these are on. `async` is the
 //! store's verbs as futures, `seal` compression, signing and encryption of what is stored, `ndarray` arrays of that crate, `arrow` record batches and tables.
 
@@ -52,6 +52,8 @@
 
 #[cfg(feature = "async")]
 mod asynchronous;
+#[cfg(any(feature = "tls", feature = "object-stores"))]
+mod authorities;
 pub mod blob;
 pub mod cache;
 mod capability;

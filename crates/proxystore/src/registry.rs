@@ -117,6 +117,18 @@ impl Default for Registry {
                 ("redis+profile", crate::connectors::redis::open_url),
                 #[cfg(feature = "redis")]
                 ("redis+unix", crate::connectors::redis::open_url),
+                #[cfg(feature = "object-stores")]
+                ("s3", crate::connectors::object_store::open_url),
+                #[cfg(feature = "object-stores")]
+                ("gs", crate::connectors::object_store::open_url),
+                #[cfg(feature = "object-stores")]
+                ("az", crate::connectors::object_store::open_url),
+                #[cfg(feature = "object-stores")]
+                ("s3+profile", crate::connectors::object_store::open_url),
+                #[cfg(feature = "object-stores")]
+                ("gs+profile", crate::connectors::object_store::open_url),
+                #[cfg(feature = "object-stores")]
+                ("az+profile", crate::connectors::object_store::open_url),
             ],
         }
     }
@@ -142,6 +154,7 @@ fn global() -> &'static ForkMutex<Registry> {
 /// | `shm://` | `dir`, `spill_dir`, `limit`, `session` |
 /// | `redis://user:password@host:port/db` | `namespace`, `timeout`, `connect_timeout`, `bare_keys`, `clear` |
 /// | `redis+unix:///socket` | the same, and `db` |
+/// | `s3://bucket/prefix`, `gs://…`, `az://…` | `namespace`, `endpoint`, `region`, `timeout`, `retries`, `leases`, `clear` and others |
 ///
 /// With the feature `seal` each of them takes `compression` (`auto`, `zstd`, `lz4`), `encryption` and
 /// `signing` (`env:NAME` or `file:/path`, which name a key).
@@ -245,7 +258,7 @@ mod tests {
 
     #[test]
     fn unknown_schemes_list_the_known_ones() {
-        let error = open("s3://bucket").unwrap_err();
+        let error = open("s4://bucket").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         let text = error.to_string();
         for scheme in Registry::default().schemes() {

@@ -3,11 +3,12 @@
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
 use proxystore::connectors::multi::MultiConnector;
+use proxystore::connectors::object_store::{ObjectStoreConfig, ObjectStoreConnector, Provider};
 use proxystore::connectors::redis::{RedisConfig, RedisConnector};
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
 use proxystore::routing::Policy;
 use proxystore::{Access, Capability, Connector, ErrorKind, Payload};
-use proxystore_testkit::{RedisServer, Report, run};
+use proxystore_testkit::{RedisServer, Report, S3Server, run};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -126,6 +127,27 @@ fn redis_with_a_password_and_another_database() {
     );
 }
 
+fn bucket(endpoint: String) -> ObjectStoreConfig {
+    ObjectStoreConfig {
+        endpoint: Some(endpoint),
+        prefix: "contract".to_owned(),
+        username: Some("anybody".to_owned()),
+        password: Some("anything".to_owned()),
+        ..ObjectStoreConfig::new(Provider::S3, "bucket")
+    }
+}
+
+#[test]
+fn object_store_in_s3() {
+    let server = S3Server::start();
+    let config = bucket(server.endpoint());
+    hold(
+        |can| can.deferred_set && can.batch && can.cross_process && can.cross_host && can.expiry,
+        || Arc::new(ObjectStoreConnector::connect(config.clone()).expect("connect")),
+    );
+    assert_eq!(server.parts(), 0, "parts were left behind");
+}
+
 #[test]
 fn the_table_in_the_docs_is_what_runs() {
     let scratch = Scratch::new("/dev/shm", "proxystore-contract-table");
@@ -134,11 +156,14 @@ fn the_table_in_the_docs_is_what_runs() {
     let shared = SharedMemoryConnector::create(config).expect("create");
     // It connects when it is first used.
     let redis = RedisConnector::new(RedisConfig::default()).expect("a sound configuration");
+    let objects = ObjectStoreConnector::new(bucket("http://127.0.0.1:1".to_owned()));
+    let objects = objects.expect("a sound configuration");
     let table = proxystore_testkit::coverage(&[
         ("memory", MemoryConnector::new().capability()),
         ("file", file.capability()),
         ("shm", shared.capability()),
         ("redis", redis.capability()),
+        ("object store", objects.capability()),
     ]);
     let page = include_str!("../../../docs/connectors.md");
     assert!(

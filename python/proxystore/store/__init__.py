@@ -224,6 +224,7 @@ _CONNECTORS = {
     'endpoint': ('proxystore.connectors.endpoint', 'EndpointConnector'),
     'file': ('proxystore.connectors.file', 'FileConnector'),
     'local': ('proxystore.connectors.local', 'LocalConnector'),
+    'objects': ('proxystore.connectors.object_store', 'ObjectStoreConnector'),
     'redis': ('proxystore.connectors.redis', 'RedisConnector'),
     'shm': ('proxystore.connectors.shared_memory', 'SharedMemoryConnector'),
 }

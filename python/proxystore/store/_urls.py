@@ -17,7 +17,8 @@ def open_connector(url: str) -> Any:
 
     Args:
         url: `memory://`, `shm://`, `file:///directory`, `redis://host:port`,
-            `redis+unix:///socket` or `endpoint://name`; options follow a `?`.
+            `redis+unix:///socket`, `s3://bucket/prefix`, `gs://` or `az://`,
+            or `endpoint://name`; options follow a `?`.
 
     Raises:
         ConnectorConfigError: If the URL is none of these, or an option is
@@ -127,6 +128,12 @@ def _file(parts: SplitResult) -> Any:
     return FileConnector(unquote(parts.path), **{'clear': False, **options})
 
 
+def _object_store(parts: SplitResult) -> Any:
+    from proxystore.connectors.object_store import ObjectStoreConnector
+
+    return ObjectStoreConnector.from_url(parts.geturl())
+
+
 def _redis(parts: SplitResult) -> Any:
     from proxystore.connectors.redis import RedisConnector
 
@@ -153,8 +160,12 @@ _SETTINGS: dict[str, Any] = {
 }
 
 _KINDS = {
+    'az': _object_store,
+    'az+profile': _object_store,
     'endpoint': _endpoint,
     'file': _file,
+    'gs': _object_store,
+    'gs+profile': _object_store,
     'memory': _memory,
     'redis': _redis,
     'rediss': _redis,
@@ -162,5 +173,7 @@ _KINDS = {
     'redis+sentinel': _redis,
     'rediss+sentinel': _redis,
     'redis+unix': _redis,
+    's3': _object_store,
+    's3+profile': _object_store,
     'shm': _shared_memory,
 }

@@ -231,8 +231,9 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
 
         Args:
             url: `shm://`, `memory://`, `file:///directory`,
-                `redis://host:port` or `redis+unix:///socket`. A directory
-                that is opened so is kept when the store is closed, unless
+                `redis://host:port`, `redis+unix:///socket`,
+                `s3://bucket/prefix`, `gs://` or `az://`. A directory that is
+                opened so is kept when the store is closed, unless
                 `?clear=true` follows. `compression`, `checksum`, `encryption`,
                 `signing` and `pickle` may follow, too.
             name: Name of the store; the URL if not given.

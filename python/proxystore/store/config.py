@@ -37,6 +37,8 @@ _KNOWN = {
     'globus': 'proxystore.connectors.globus.GlobusConnector',
     'local': 'proxystore.connectors.local.LocalConnector',
     'multi': 'proxystore.connectors.multi.MultiConnector',
+    'objects': 'proxystore.connectors.object_store.ObjectStoreConnector',
+    'objectstore': 'proxystore.connectors.object_store.ObjectStoreConnector',
     'redis': 'proxystore.connectors.redis.RedisConnector',
     'sharedmemory': ('proxystore.connectors.shared_memory.SharedMemoryConnector'),
     'shm': 'proxystore.connectors.shared_memory.SharedMemoryConnector',

@@ -2,6 +2,10 @@
 
 mod nearest;
 mod option;
+#[cfg(any(feature = "redis", feature = "object-stores"))]
+pub(crate) mod profile;
+#[cfg(any(feature = "redis", feature = "object-stores"))]
+pub(crate) mod secret;
 mod setters;
 mod url;
 
@@ -11,3 +15,5 @@ pub use option::{Bytes, OptionValue};
 #[cfg(any(feature = "file", feature = "redis", feature = "seal"))]
 pub(crate) use setters::setters;
 pub use url::Url;
+#[cfg(feature = "object-stores")]
+pub(crate) use url::decode;

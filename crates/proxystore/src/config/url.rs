@@ -289,7 +289,7 @@ fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
 }
 
 /// Resolves `%41`.
-fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((byte, tail)) = rest.split_first() {

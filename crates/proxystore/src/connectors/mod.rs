@@ -13,6 +13,8 @@ pub mod file;
 pub mod memory;
 #[cfg(feature = "multi")]
 pub mod multi;
+#[cfg(feature = "object-stores")]
+pub mod object_store;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "shared-memory")]

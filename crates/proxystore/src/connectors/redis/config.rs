@@ -1,8 +1,8 @@
 //! Where the server is and how it is used.
 
-use super::secret::shown;
 use super::sentinel::SentinelConfig;
 use super::tls::TlsConfig;
+use crate::config::secret::shown;
 use crate::config::setters;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;

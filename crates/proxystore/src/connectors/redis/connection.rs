@@ -2,9 +2,10 @@
 
 use super::config::{Address, RedisConfig};
 use super::protocol::{Commands, Head};
+use super::sentinel;
 use super::stream::{Stream, remaining};
-use super::{secret, sentinel};
 use crate::blob::Buffer;
+use crate::config::secret;
 use crate::fork;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -79,7 +80,7 @@ impl Connection {
     fn introduce(&mut self, config: &RedisConfig) -> Result<(), Failure> {
         let mut commands = Commands::new();
         if let Some(password) = &config.password {
-            let password = secret::resolve(password).map_err(Failure::Config)?;
+            let password = secret::resolve(password, "redis").map_err(Failure::Config)?;
             match &config.username {
                 Some(user) => commands.push(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
                 None => commands.push(&[b"AUTH", password.as_bytes()]),

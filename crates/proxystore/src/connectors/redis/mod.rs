@@ -14,9 +14,7 @@ mod lease;
 #[cfg(feature = "stream")]
 pub(crate) mod messages;
 mod pool;
-mod profile;
 mod protocol;
-mod secret;
 mod sentinel;
 mod stream;
 mod tls;

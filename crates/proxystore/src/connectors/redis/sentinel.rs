@@ -3,8 +3,8 @@
 use super::config::RedisConfig;
 use super::connection::{Connection, Failure};
 use super::protocol::Commands;
-use super::secret::shown;
 use super::stream::remaining;
+use crate::config::secret::shown;
 use crate::config::setters;
 use std::fmt;
 use std::io;

@@ -53,20 +53,12 @@ pub(super) use session::Session;
 #[cfg(feature = "tls")]
 mod session {
     use super::TlsConfig;
+    use crate::authorities::{certificates, roots, unread};
     use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection};
     use std::io::{self, IoSlice, Read, Write};
-    use std::path::Path;
     use std::sync::Arc;
-
-    /// Where systems keep the authorities that they trust.
-    const BUNDLES: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
 
     /// One side of a TLS connection.
     pub(in super::super) struct Session(Box<ClientConnection>);
@@ -79,7 +71,7 @@ mod session {
             let builder = ClientConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
                 .map_err(io::Error::other)?
-                .with_root_certificates(roots(config)?);
+                .with_root_certificates(roots(config.ca_file.as_deref())?);
             let client = match (&config.certificate, &config.private_key) {
                 (Some(chain), Some(key)) => {
                     let key =
@@ -137,42 +129,5 @@ mod session {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("Session")
         }
-    }
-
-    fn roots(config: &TlsConfig) -> io::Result<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        if let Some(path) = &config.ca_file {
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(io::Error::other)?;
-            }
-            return Ok(roots);
-        }
-        let named = std::env::var("SSL_CERT_FILE").ok();
-        let bundle = named.as_deref().into_iter().chain(BUNDLES);
-        let Some(bundle) = bundle.map(Path::new).find(|path| path.exists()) else {
-            return Err(io::Error::other(
-                "this system has no list of authorities to trust: give `ca_file`",
-            ));
-        };
-        // The system's list may hold what this library does not read.
-        let (_added, _ignored) = roots.add_parsable_certificates(certificates(bundle)?);
-        Ok(roots)
-    }
-
-    fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-        let read = CertificateDer::pem_file_iter(path).map_err(|error| unread(path, error))?;
-        let read: Result<Vec<_>, _> = read.collect();
-        let read = read.map_err(|error| unread(path, error))?;
-        if read.is_empty() {
-            return Err(unread(path, "it holds no certificate in PEM"));
-        }
-        Ok(read)
-    }
-
-    fn unread(path: &Path, why: impl std::fmt::Display) -> io::Error {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("reading {}: {why}", path.display()),
-        )
     }
 }

@@ -1,11 +1,11 @@
 //! A configuration as a URL, and the other way round.
 
 use super::config::{Address, RedisConfig};
-use super::secret::variable;
 use super::sentinel::{self, SentinelConfig};
 use super::tls::TlsConfig;
 use crate::Result;
 use crate::config::Url;
+use crate::config::secret::variable;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -68,7 +68,7 @@ impl RedisConfig {
     /// What a profile says. Options of the URL itself are refused: they would be lost elsewhere.
     fn of_profile(url: Url) -> Result<Self> {
         let name = url.host().unwrap_or_default().to_owned();
-        let text = super::profile::read(&name)?;
+        let text = crate::config::profile::read(&name, "redis")?;
         url.finish()?;
         let inner = Url::parse(&text)?;
         if inner.scheme() == "redis+profile" {

@@ -26,9 +26,9 @@ fn path() -> PathBuf {
 /// # Errors
 /// [`ErrorKind::InvalidConfig`] if there is none of this name, and
 /// [`ErrorKind::PermissionDenied`] if others may read the file.
-pub(super) fn read(name: &str) -> Result<String> {
+pub(crate) fn read(name: &str, connector: &'static str) -> Result<String> {
     let path = path();
-    let fail = |kind, message: String| Err(Error::new(kind, message).with_connector("redis"));
+    let fail = |kind, message: String| Err(Error::new(kind, message).with_connector(connector));
     let place = path.display();
     let opened = File::open(&path).and_then(|mut file| {
         let mode = file.metadata()?.mode();
