@@ -60,7 +60,7 @@ test-python: $(VENV)/.commands $(VENV)/.group-test reports redis nats chromium
 	@$(VENV)/bin/python -m pytest -m 'not integration' --junitxml=$(REPORTS)/python-$(TAG).xml
 
 .PHONY: test-integrations
-test-integrations: $(VENV_INTEGRATIONS)/.wheel $(VENV_INTEGRATIONS)/.group-integrations reports redis ## Tests with larger packages: torch (3 GB), Parsl, Dask, Ray, Globus Compute, Colmena, Academy.
+test-integrations: $(VENV_INTEGRATIONS)/.wheel $(VENV_INTEGRATIONS)/.group-integrations reports redis azurite ## Tests with larger packages: torch (3 GB), Parsl, Dask, Ray, Globus Compute, Colmena, Academy.
 	@echo "==> integrations ($(TAG))"
 	@$(VENV_INTEGRATIONS)/bin/python -m pytest -m integration --junitxml=$(REPORTS)/integrations-$(TAG).xml
 	@$(VENV_INTEGRATIONS)/bin/python scripts/count_tests.py $(REPORTS)/integrations-$(TAG).xml
@@ -163,6 +163,10 @@ redis:
 .PHONY: nats
 nats:
 	@scripts/install_nats.sh
+
+.PHONY: azurite
+azurite:
+	@scripts/install_azurite.sh
 
 .PHONY: chromium
 chromium:

@@ -21,7 +21,7 @@ class RedisAddress(NamedTuple):
     port: int
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return int(probe.getsockname()[1])
@@ -79,7 +79,7 @@ def _start_redis(
         )
     log = folder / 'redis.log'
     for _ in range(5):  # another program may take the free port before Redis does
-        address = RedisAddress('127.0.0.1', port or _free_port())
+        address = RedisAddress('127.0.0.1', port or free_port())
         options = {'bind': address.host, 'port': address.port, 'dir': folder}
         options |= {'save': '', 'appendonly': 'no', 'logfile': log, **(own or {})}
         server = subprocess.Popen(
@@ -123,7 +123,7 @@ def s3_server() -> Iterator[str]:
     """The address of moto's S3 server on a loopback port, with a bucket `bucket`."""
     from http.client import HTTPConnection
 
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, '-m', 'moto.server', '-H', '127.0.0.1', '-p', str(port)]
     server = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -164,7 +164,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     folder = tmp_path_factory.mktemp('nats')
     for _ in range(5):  # another program may take the free port before it does
-        port = _free_port()
+        port = free_port()
         options = ['-js', '-sd', str(folder), '-a', '127.0.0.1', '-p', str(port)]
         server = subprocess.Popen([program, *options, '-l', str(folder / 'log')])
         deadline = time.monotonic() + 10

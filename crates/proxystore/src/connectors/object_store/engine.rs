@@ -34,11 +34,10 @@ impl Workers {
         static SHARED: OnceLock<ForkMutex<Weak<Workers>>> = OnceLock::new();
         let mut shared = SHARED.get_or_init(ForkMutex::default).lock();
         let generation = fork::generation();
-        if let Some(workers) = shared.upgrade() {
-            if workers.generation == generation {
-                return Ok(workers);
-            }
-            std::mem::forget(workers);
+        if let Some(workers) = shared.upgrade()
+            && workers.generation == generation
+        {
+            return Ok(workers);
         }
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
@@ -53,8 +52,7 @@ impl Workers {
             generation,
             runtime: ManuallyDrop::new(runtime),
         });
-        // What an earlier process left there is left alone.
-        std::mem::forget(std::mem::replace(&mut *shared, Arc::downgrade(&workers)));
+        *shared = Arc::downgrade(&workers);
         Ok(workers)
     }
 }
@@ -82,8 +80,6 @@ impl Drop for Opened {
             // SAFETY: taken once, here. In another process it is given up: its connections' tasks
             // may have held locks when that process was forked.
             drop(unsafe { ManuallyDrop::take(&mut self.line) });
-        } else {
-            std::mem::forget(Arc::clone(&self.workers));
         }
     }
 }
@@ -176,10 +172,7 @@ impl Engine {
             // Another thread was quicker.
             Some(theirs) if is_ours(theirs) => Ok(Arc::clone(theirs)),
             _ => {
-                let old = opened.replace(Arc::clone(&made));
-                drop(opened);
-                // Another process's, if any.
-                std::mem::forget(old);
+                *opened = Some(Arc::clone(&made));
                 Ok(made)
             }
         }

@@ -33,8 +33,10 @@ use std::time::{Duration, Instant};
 
 /// The connector's name in errors.
 const KIND: &str = "object-store";
-/// Objects of a batch on their way at once.
+/// Objects of a batch on their way at once, and bytes of those that are put: each is copied on its
+/// way, and large ones have parts enough to fill the line.
 const AT_ONCE: usize = 16;
+const PUT_AT_ONCE: usize = 64 << 20;
 /// Shortest and longest time between two questions whether an object is there: each is paid for.
 const ASKED_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// How often [`Connector::sweep`] looks again where there was much to remove.
@@ -162,6 +164,9 @@ impl ObjectStoreConnector {
 
     /// Takes back what a failed put may have left, under keys that nobody has.
     fn take_back(&self, keys: &[Key]) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
         let names = self.names(keys);
         self.engine.spawn(|line| async move {
             // The failure that led here says more.
@@ -216,9 +221,11 @@ impl Connector for ObjectStoreConnector {
             return Ok(keys);
         }
         let each = keys.iter().zip(payloads);
+        let largest = payloads.iter().map(Payload::len).max().unwrap_or(0);
+        let at_once = (PUT_AT_ONCE / largest.max(1)).clamp(1, AT_ONCE);
         let put = self.call(|line| async move {
             let puts = each.map(|(key, payload)| self.put_fresh(&line, key, payload));
-            let puts = stream::iter(puts).buffer_unordered(AT_ONCE);
+            let puts = stream::iter(puts).buffer_unordered(at_once);
             puts.try_collect::<()>().await
         });
         match put {
