@@ -16,6 +16,7 @@ from proxystore.connectors.object_store import ObjectStoreConnector
 from proxystore.connectors.object_store import ObjectStoreKey
 from proxystore.exceptions import ConnectorClosedError
 from proxystore.exceptions import ConnectorConfigError
+from proxystore.exceptions import ConnectorPermissionError
 from proxystore.exceptions import ConnectorUnreachableError
 from proxystore.exceptions import InlineSecretError
 from proxystore.store import Store
@@ -49,7 +50,7 @@ def test_a_store_by_url(s3_server: str) -> None:
     array = np.arange(3_000_000, dtype='f8')  # 24 MB: in parts, and in ranges
     with Store.from_url(url, name='by-url', register=True) as store:
         assert repr(store.connector).startswith('ObjectStoreConnector(s3://bucket/by-')
-        p = store.proxy(array, populate_target=False, cache_defaults=False)
+        p = store.proxy(array, populate_target=False)
         data = pickle.dumps(p)
         assert len(data) < 300
         assert b'hunter2' not in data
@@ -77,11 +78,15 @@ def test_keywords_and_configuration(s3_server: str) -> None:
         endpoint=s3_server,
         region='eu-west-1',
         namespace='team',
-        anonymous=True,
         timeout=7,
         leases=False,
     )
     key = connector.put(b'x')
+    anonymous = ObjectStoreConnector(
+        's3://bucket/keywords', endpoint=s3_server, namespace='team', anonymous=True
+    )
+    with pytest.raises(ConnectorPermissionError, match='refuses access'):
+        anonymous.get(key)
     config = connector.config()
     assert set(config) == {'url', 'clear'}
     again = ObjectStoreConnector.from_config(config)

@@ -131,7 +131,13 @@ def _file(parts: SplitResult) -> Any:
 def _object_store(parts: SplitResult) -> Any:
     from proxystore.connectors.object_store import ObjectStoreConnector
 
-    return ObjectStoreConnector.from_url(parts.geturl())
+    return ObjectStoreConnector.from_url(_whole(parts))
+
+
+def _whole(parts: SplitResult) -> str:
+    rest = f'?{parts.query}' if parts.query else ''
+    rest += f'#{parts.fragment}' if parts.fragment else ''
+    return f'{parts.scheme}://{parts.netloc}{parts.path}{rest}'
 
 
 def _redis(parts: SplitResult) -> Any:
@@ -145,10 +151,7 @@ def _redis(parts: SplitResult) -> Any:
             return RedisConnector(parts.hostname or '127.0.0.1', parts.port or 6379)
         except ValueError as error:
             raise ConnectorConfigError(f'in the URL of a server: {error}') from None
-    rest = f'?{parts.query}' if parts.query else ''
-    rest += f'#{parts.fragment}' if parts.fragment else ''
-    place = f'{parts.scheme}://{parts.netloc}{parts.path}'
-    return RedisConnector.from_url(place + rest)
+    return RedisConnector.from_url(_whole(parts))
 
 
 _SETTINGS: dict[str, Any] = {
