@@ -19,7 +19,7 @@ def rust_program() -> Callable[[str], str]:
     def build(name: str) -> str:
         # One set of features for all, so that the crate is built once.
         command = ['cargo', 'build', '--quiet', '-p', 'proxystore']
-        command += ['--features', 'arrow', '--example', name]
+        command += ['--features', 'arrow,async', '--example', name]
         subprocess.run(command, cwd=ROOT, check=True)
         metadata = ['cargo', 'metadata', '--no-deps', '--format-version', '1']
         output = subprocess.run(metadata, cwd=ROOT, check=True, stdout=subprocess.PIPE)

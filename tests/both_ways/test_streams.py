@@ -80,14 +80,20 @@ def publisher(broker: str, address: RedisAddress) -> Any:
     return RedisStreamPublisher(*address)
 
 
+@pytest.mark.parametrize('send', ['send', 'send-async'])
 @pytest.mark.parametrize('broker', BROKERS)
 def test_rust_sends_python_receives(
-    program: str, redis_server: RedisAddress, topic: str, broker: str, store_dir: Path
+    program: str,
+    redis_server: RedisAddress,
+    topic: str,
+    broker: str,
+    store_dir: Path,
+    send: str,
 ) -> None:
     listening = subscriber(broker, redis_server, topic)
     url = f'file://{store_dir}'
-    send = [program, 'send', str(redis_server.port), broker, topic, url]
-    subprocess.run(send, check=True)
+    command = [program, send, str(redis_server.port), broker, topic, url]
+    subprocess.run(command, check=True)
     with StreamConsumer[Any](listening) as consumer:
         got = list(consumer.iter_with_metadata())
     assert [type(proxy) for _, proxy in got] == [Proxy] * 4
@@ -109,15 +115,21 @@ def test_rust_sends_python_receives(
     assert len(list(store_dir.iterdir())) == 1  # the one that was to be kept
 
 
+@pytest.mark.parametrize('receive', ['receive', 'receive-async'])
 @pytest.mark.parametrize('broker', BROKERS)
 def test_python_sends_rust_receives(
-    program: str, redis_server: RedisAddress, topic: str, broker: str, connector: Any
+    program: str,
+    redis_server: RedisAddress,
+    topic: str,
+    broker: str,
+    connector: Any,
+    receive: str,
 ) -> None:
     if isinstance(connector, RedisConnector):
         connector.close(clear=True)
         connector = RedisConnector(*redis_server)
-    receive = [program, 'receive', str(redis_server.port), broker, topic]
-    rust = subprocess.Popen(receive, stdout=subprocess.PIPE, text=True)
+    command = [program, receive, str(redis_server.port), broker, topic]
+    rust = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert rust.stdout is not None
     assert rust.stdout.readline() == 'listening\n'
     small, large = np.arange(3.0), np.arange(100_000)

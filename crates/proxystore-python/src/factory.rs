@@ -1,14 +1,17 @@
 //! The factory in a store's proxies: a key, and what is needed to reopen the store.
 
+use crate::codec::{self, Pickles};
+use crate::error::to_python;
 use crate::metrics;
 use crate::proxy;
-use crate::store::PyStore;
-use proxystore::Access;
+use crate::store::{PyStore, failed_deserializer};
+use proxystore::{Access, Blob};
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 use std::sync::{Mutex, OnceLock};
@@ -28,6 +31,8 @@ pub(crate) struct PyStoreFactory {
     parts: OnceLock<Parts>,
     /// The running fetch that `resolve_async` started: an object with `result()`.
     pending: Mutex<Option<Py<PyAny>>>,
+    /// The object itself, if it came along: see `proxystore.stream._inline`.
+    frame: OnceLock<Blob>,
 }
 
 struct Parts {
@@ -75,6 +80,69 @@ impl PyStoreFactory {
             };
             Bound::from_owned_ptr_or_err(py, made)
         }
+    }
+
+    /// A factory of an object that came along as a frame.
+    pub(crate) fn of_inline<'py>(
+        py: Python<'py>,
+        frame: Blob,
+        recipe: Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, Self>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class = CLASS.import(py, "proxystore.stream._inline", "InlineFactory")?;
+        let arguments = (PyTuple::empty(py), recipe, true).into_pyobject(py)?;
+        // SAFETY: the `tp_new` of our own class is given a subclass of it, which adds nothing but a
+        // dictionary, and a tuple of arguments.
+        let made = unsafe {
+            let new = (*Self::type_object_raw(py)).tp_new;
+            let made = new.map_or(std::ptr::null_mut(), |new| {
+                new(
+                    class.as_type_ptr(),
+                    arguments.as_ptr(),
+                    std::ptr::null_mut(),
+                )
+            });
+            Bound::from_owned_ptr_or_err(py, made)?
+        };
+        let made = made.cast_into::<Self>()?;
+        let _ = made.get().frame.set(frame);
+        Ok(made)
+    }
+
+    /// The object that came along, by the store's deserializer if it has one.
+    pub(crate) fn decode_inline<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (Some(frame), parts) = (self.frame.get(), self.parts()?) else {
+            return Err(PyTypeError::new_err("this factory holds no object"));
+        };
+        let recipe = parts.recipe.bind(py);
+        let settings = recipe.get_item(3)?;
+        let name = recipe.get_item(0)?;
+        // A store that is open here says what it takes; an event may be forged.
+        let demands = match registry(py).get_item(&name)? {
+            Some(store) => store.getattr(intern!(py, "_sealing"))?,
+            None => settings.clone(),
+        };
+        let demands = demands.cast::<PyDict>().ok();
+        let demand = |of: &str, default: bool| match demands.map(|all| all.get_item(of)) {
+            Some(Ok(Some(value))) => value.is_truthy(),
+            Some(Err(error)) => Err(error),
+            _ => Ok(default),
+        };
+        if demand("encryption", false)? || demand("signing", false)? {
+            let error = proxystore::stream::sealed(&name.str()?.to_string_lossy());
+            return Err(to_python(py, error));
+        }
+        let pickles = Pickles::of(demand("pickle", true)?);
+        if let Ok(settings) = settings.cast::<PyDict>()
+            && let Some(deserializer) = settings.get_item(intern!(py, "deserializer"))?
+            && !deserializer.is_none()
+        {
+            let bytes = codec::bytes_for_deserializer(py, frame)?;
+            return deserializer
+                .call1((bytes,))
+                .map_err(|cause| failed_deserializer(py, cause));
+        }
+        codec::decode(py, frame, pickles)
     }
 
     fn parts(&self) -> PyResult<&Parts> {
@@ -181,6 +249,7 @@ impl PyStoreFactory {
         Ok(Self {
             parts,
             pending: Mutex::new(None),
+            frame: OnceLock::new(),
         })
     }
 
@@ -272,6 +341,23 @@ impl PyStoreFactory {
     /// The fetch alone, for the thread that `resolve_async` starts.
     fn _fetch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.fetch(py, false)
+    }
+
+    /// The object that came along, as a frame.
+    #[getter]
+    fn _frame<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.frame.get().map(|frame| PyBytes::new(py, frame))
+    }
+
+    /// Sets the object that came along.
+    fn _set_frame(&self, frame: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let source = codec::Source::of_python(frame.as_any())?;
+        let _ = self.frame.set(source.blob().clone());
+        Ok(())
+    }
+
+    fn _decode_inline<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.decode_inline(py)
     }
 
     /// Remembers a running fetch.

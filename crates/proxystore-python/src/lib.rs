@@ -11,7 +11,6 @@ mod connector;
 mod door;
 mod error;
 mod factory;
-mod inline;
 mod many;
 mod metrics;
 mod open;
@@ -19,6 +18,7 @@ mod proxy;
 mod seal;
 mod store;
 mod stored;
+mod stream;
 
 use pyo3::prelude::*;
 
@@ -32,8 +32,6 @@ mod _core {
     use super::connector::PyNativeConnector;
     #[pymodule_export]
     use super::factory::{PyStoreFactory, store_factory, store_proxy};
-    #[pymodule_export]
-    use super::inline::{decode_frame, put_or_frame};
     #[pymodule_export]
     use super::many::get_many;
     #[pymodule_export]
@@ -54,6 +52,7 @@ mod _core {
         super::door::register();
         super::proxy::register(m)?;
         super::codec::register(m)?;
+        super::stream::register(m)?;
         m.add("_registry", super::factory::registry(m.py()))
     }
 }

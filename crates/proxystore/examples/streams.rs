@@ -5,7 +5,7 @@
 //! streams receive PORT BROKER TOPIC              says what each value is, until the end
 //! ```
 //!
-//! `BROKER` is `queue`, `stream`, `group` or `channel`.
+//! `send-async` and `receive-async` do the same by awaiting. `BROKER` is `queue`, `stream`, `group` or `channel`.
 
 use proxystore::codec::Encode;
 use proxystore::codec::tree::{MessagePack, Value};
@@ -16,9 +16,14 @@ use proxystore::stream::redis::{
     RedisPublisher, RedisQueuePublisher, RedisQueueSubscriber, RedisStreamPublisher,
     RedisStreamSubscriber, RedisSubscriber, StreamPosition,
 };
+use proxystore::stream::{AsyncStreamConsumer, AsyncStreamProducer};
 use proxystore::stream::{Metadata, Received, StreamConsumer, StreamProducer};
 use proxystore::{Error, ErrorKind, Result, Store};
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
@@ -45,9 +50,15 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["send", port, broker, topic, url] => send(producer(port, broker)?, topic, url),
         ["receive", port, broker, topic] => receive(consumer(port, broker, topic)?),
+        ["send-async", port, broker, topic, url] => {
+            block_on(send_async(producer(port, broker)?, topic, url))
+        }
+        ["receive-async", port, broker, topic] => {
+            block_on(receive_async(consumer(port, broker, topic)?))
+        }
         _ => {
             eprintln!(
-                "usage: streams send PORT BROKER TOPIC STORE_URL | receive PORT BROKER TOPIC"
+                "usage: streams send[-async] PORT BROKER TOPIC STORE_URL | receive[-async] PORT BROKER TOPIC"
             );
             std::process::exit(2);
         }
@@ -83,25 +94,73 @@ fn consumer(port: &str, broker: &str, topic: &str) -> Result<StreamConsumer<Obje
     })
 }
 
-fn send(producer: StreamProducer<Sample>, topic: &str, url: &str) -> Result<()> {
-    let store = Store::open("streams, from Rust", url)?;
-    let mut producer = producer.store(&store).batch_size(2).inline_below(1000);
+/// Values, whether their consumer evicts them, and what is sent along.
+fn samples() -> Result<Vec<(Sample, bool, Metadata)>> {
+    let mut samples = Vec::new();
     for len in [3_u32, 100_000] {
         let numbers: Vec<f64> = (0..len).map(f64::from).collect();
         let array = Sample::Array(AnyArray::from_slice(&[u64::from(len)], &numbers)?);
         let metadata = Metadata::new().with("what", "array").with("len", len);
-        producer.send_with(topic, array, true, metadata)?;
+        samples.push((array, true, metadata));
     }
     let map = BTreeMap::from([("a", vec![1, 2]), ("b", vec![])]);
-    producer.send(topic, Sample::Map(MessagePack(map)))?;
-    producer.send_with(
-        topic,
-        Sample::Text("räume ☃".repeat(1000)),
-        false,
-        Metadata::new().with("kept", true),
-    )?;
+    samples.push((Sample::Map(MessagePack(map)), true, Metadata::new()));
+    let text = Sample::Text("räume ☃".repeat(1000));
+    samples.push((text, false, Metadata::new().with("kept", true)));
+    Ok(samples)
+}
+
+fn into_batches(producer: StreamProducer<Sample>, url: &str) -> Result<StreamProducer<Sample>> {
+    let store = Store::open("streams, from Rust", url)?;
+    Ok(producer.store(&store).batch_size(2).inline_below(1000))
+}
+
+fn send(producer: StreamProducer<Sample>, topic: &str, url: &str) -> Result<()> {
+    let mut producer = into_batches(producer, url)?;
+    for (sample, evict, metadata) in samples()? {
+        producer.send_with(topic, sample, evict, metadata)?;
+    }
     producer.close_topic(topic)?;
     producer.close()
+}
+
+async fn send_async(producer: StreamProducer<Sample>, topic: &str, url: &str) -> Result<()> {
+    let mut producer = AsyncStreamProducer::from(into_batches(producer, url)?);
+    for (sample, evict, metadata) in samples()? {
+        producer.send_with(topic, sample, evict, metadata).await?;
+    }
+    producer.close_topic(topic).await?;
+    producer.close().await
+}
+
+async fn receive_async(consumer: StreamConsumer<Object>) -> Result<()> {
+    let mut consumer = AsyncStreamConsumer::from(consumer);
+    show("listening");
+    while let Some(received) = consumer.next().await {
+        let received = received?;
+        let (metadata, inline) = (describe(&received.metadata), received.proxy.is_resolved());
+        received.proxy.resolve_async().await?;
+        show(&format!("{metadata} {inline} {}", held(&received)?));
+    }
+    consumer.close().await
+}
+
+/// A runtime of one thread, as small as they get.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
 }
 
 fn receive(mut consumer: StreamConsumer<Object>) -> Result<()> {

@@ -14,7 +14,7 @@ const MOST_THREADS: usize = 32;
 /// How long a thread without work stays.
 const LINGER: Duration = Duration::from_secs(10);
 
-type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct Pool {
@@ -44,6 +44,15 @@ fn pool() -> MutexGuard<'static, Pool> {
 
 /// Runs a function in another thread.
 pub(crate) fn run<R: Send + 'static>(call: impl FnOnce() -> R + Send + 'static) -> Task<R> {
+    let (task, job) = task_of(call);
+    submit(job);
+    task
+}
+
+/// A function as the job of some thread, and what waits for it.
+pub(crate) fn task_of<R: Send + 'static>(
+    call: impl FnOnce() -> R + Send + 'static,
+) -> (Task<R>, Job) {
     let shared = Arc::new(Shared {
         generation: fork::generation(),
         slot: Mutex::new(Slot {
@@ -55,7 +64,7 @@ pub(crate) fn run<R: Send + 'static>(call: impl FnOnce() -> R + Send + 'static) 
     let task = Task {
         shared: Arc::clone(&shared),
     };
-    submit(Box::new(move || {
+    let job = Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(call));
         let mut slot = shared.slot();
         slot.outcome = Some(outcome);
@@ -65,8 +74,8 @@ pub(crate) fn run<R: Send + 'static>(call: impl FnOnce() -> R + Send + 'static) 
         if let Some(waker) = waker {
             waker.wake();
         }
-    }));
-    task
+    });
+    (task, job)
 }
 
 fn submit(job: Job) {

@@ -11,19 +11,19 @@ from typing import Generic
 from typing import TypeVar
 from typing import cast
 
+from proxystore import _core
 from proxystore.proxy import Proxy
 from proxystore.proxy import extract
 from proxystore.store import _reopen
-from proxystore.stream._inline import inline_proxy
-from proxystore.stream.events import EndOfStreamEvent
-from proxystore.stream.events import Event
+from proxystore.stream._wire import END
+from proxystore.stream._wire import INLINE
+from proxystore.stream._wire import KEY
+from proxystore.stream._wire import VALUE
+from proxystore.stream._wire import Row
+from proxystore.stream._wire import key_of
+from proxystore.stream._wire import read
+from proxystore.stream._wire import row_of
 from proxystore.stream.events import EventBatch
-from proxystore.stream.events import InlineObjectEvent
-from proxystore.stream.events import NewObjectEvent
-from proxystore.stream.events import NewObjectKeyEvent
-from proxystore.stream.events import _recipe_of
-from proxystore.stream.events import bytes_to_event
-from proxystore.stream.filters import NullFilter
 
 if TYPE_CHECKING:
     import sys
@@ -85,8 +85,8 @@ class StreamConsumer(Generic[T]):
     ) -> None:
         self.subscriber = subscriber
         self._receive = _receiver_of(subscriber)
-        self._filter: Filter = NullFilter() if filter_ is None else filter_
-        self._events: deque[Event] = deque()
+        self._filter = filter_
+        self._rows: deque[Row] = deque()
         self._stores: dict[str, Store[Any]] = {}
         self._last_recipe: tuple[Any, ...] | None = None
         self._last_store: Store[Any] | None = None
@@ -167,15 +167,15 @@ class StreamConsumer(Generic[T]):
         Raises:
             StopIteration: If the producer closed the topic.
         """
-        event = self._next_event()
-        if isinstance(event, NewObjectKeyEvent):
-            proxy = self._store_of(event).proxy_from_key(
-                event.get_key(), evict=event.evict
-            )
-            return event.metadata, proxy
-        if isinstance(event, InlineObjectEvent):
-            return event.metadata, inline_proxy(event.frame, _recipe_of(event))
-        return event.metadata, event.obj
+        row = self._next_row()
+        kind, metadata, content, recipe, evict, _ = row
+        if kind == INLINE:
+            self._store_of(recipe)
+            return metadata, _core.inline_proxy(content, recipe)
+        if kind == KEY:
+            store = self._store_of(recipe)
+            return metadata, store.proxy_from_key(key_of(row), evict=evict)
+        return metadata, content
 
     def next_object(self) -> T:
         """Wait for the next object and resolve it.
@@ -273,27 +273,24 @@ class StreamConsumer(Generic[T]):
         except StopIteration:
             return None
 
-    def _next_event(self) -> NewObjectEvent | NewObjectKeyEvent | InlineObjectEvent:
-        """Return the next event of an object that the filter keeps."""
+    def _next_row(self) -> Row:
+        """Return the next object that the filter keeps."""
         while True:
-            while not self._events:
-                received = self._receive()
-                if isinstance(received, EventBatch):
-                    self._events.extend(received.events)
-                else:
-                    self._events.append(received)
-            event = self._events.popleft()
-            if isinstance(event, EndOfStreamEvent):
+            while not self._rows:
+                self._rows.extend(self._receive())
+            row = self._rows.popleft()
+            kind, metadata, _, recipe, evict, _ = row
+            if kind == END:
                 raise StopIteration
-            if not isinstance(event, NewObjectEvent):
-                self._store_of(event)
-            if not self._filter(event.metadata):
-                return event
-            if isinstance(event, NewObjectKeyEvent) and event.evict:
-                self._store_of(event).evict(event.get_key())
+            if self._filter is None:
+                return row
+            store = None if kind == VALUE else self._store_of(recipe)
+            if not self._filter(metadata):
+                return row
+            if kind == KEY and evict and store is not None:
+                store.evict(key_of(row))
 
-    def _store_of(self, event: NewObjectKeyEvent | InlineObjectEvent) -> Store[Any]:
-        recipe = _recipe_of(event)
+    def _store_of(self, recipe: tuple[Any, ...]) -> Store[Any]:
         store = self._last_store
         if store is None or (
             recipe is not self._last_recipe and recipe != self._last_recipe
@@ -305,18 +302,23 @@ class StreamConsumer(Generic[T]):
         return store
 
 
-def _receiver_of(subscriber: Any) -> Callable[[], Event | EventBatch]:
+def _receiver_of(subscriber: Any) -> Callable[[], list[Row]]:
     next_events: Any = getattr(subscriber, 'next_events', None)
     if next_events is not None:
-        receive: Callable[[], EventBatch] = next_events
-        return receive
+        return lambda: _rows_of(next_events())
     next_message: Any = getattr(subscriber, 'next_message', None)
     if next_message is None:
         raise TypeError(
             f'{type(subscriber).__name__} is no subscriber: it has neither '
             'next_events() nor next_message(). See proxystore.stream.protocols.'
         )
-    return lambda: bytes_to_event(next_message())
+    return lambda: read(next_message())[2]
+
+
+def _rows_of(received: Any) -> list[Row]:
+    if isinstance(received, EventBatch):
+        return [row_of(event) for event in received.events]
+    return [row_of(received)]
 
 
 def _until_end(following: Callable[[], Any]) -> Generator[Any, None, None]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Generic
-from typing import NamedTuple
 from typing import TypeVar
 
 from proxystore import _core
@@ -19,10 +18,7 @@ from proxystore.stream.events import EventBatch
 from proxystore.stream.events import InlineObjectEvent
 from proxystore.stream.events import NewObjectEvent
 from proxystore.stream.events import NewObjectKeyEvent
-from proxystore.stream.events import event_to_bytes
 from proxystore.stream.events import key_path
-from proxystore.stream.exceptions import TopicClosedError
-from proxystore.stream.filters import NullFilter
 
 if TYPE_CHECKING:
     import sys
@@ -45,10 +41,8 @@ INLINE_BELOW = 32 * 1024
 """A good `inline_below` for brokers of which nothing more is known."""
 
 
-class _Item(NamedTuple):
-    obj: Any
-    evict: bool
-    metadata: dict[str, Any]
+_Item = tuple[Any, bool, dict[str, Any]]
+"""An object, whether it is evicted once it was resolved, and its metadata."""
 
 
 class StreamProducer(Generic[T]):
@@ -112,18 +106,17 @@ class StreamProducer(Generic[T]):
                 'every object into its store'
             )
         self.publisher = publisher
-        self._send_batch = _sender_of(publisher)
+        self._send_message, self._send_events = _senders_of(publisher)
         self._aggregator = aggregator
-        self._batch_size = batch_size
         self._default_store = default_store
-        self._filter: Filter = NullFilter() if filter_ is None else filter_
+        self._filter = filter_
         self._stores = dict(stores or {})
         self._inline_kept_too = inline_below is not None
         default: int = getattr(publisher, 'inline_below', 0)
         self._inline_below = default if inline_below is None else inline_below
-        self._waiting: dict[str, list[_Item]] = {}
-        self._closed_topics: set[str] = set()
+        self._batches = _core.Batches(batch_size)
         self._recipes: dict[str, tuple[Any, ...]] = {}
+        self._places: dict[str, tuple[bytes, type[Any] | None]] = {}
         # Held while a batch is sent: order is kept, and the sockets of some
         # brokers are not for several threads. An aggregator may send, too.
         self._lock = threading.RLock()
@@ -171,14 +164,14 @@ class StreamProducer(Generic[T]):
         """
         with self._lock:
             for topic in topics:
-                if topic not in self._closed_topics:
+                if not self._batches.is_closed(topic):
                     self._flush(topic, end=True)
-                    self._closed_topics.add(topic)
+                    self._batches.close(topic)
 
     def flush(self) -> None:
         """Send what waits in all topics, as batches that are not full."""
         with self._lock:
-            for topic in [*self._waiting]:
+            for topic in self._batches.topics():
                 self._flush(topic)
 
     def flush_topic(self, topic: str) -> None:
@@ -216,37 +209,28 @@ class StreamProducer(Generic[T]):
         """
         metadata = {} if metadata is None else metadata
         with self._lock:
-            if topic in self._closed_topics:
-                raise TopicClosedError(
-                    f'the topic {topic!r} was closed by this producer: nothing '
-                    'can be sent to it any more'
-                )
-            if self._filter(metadata):
+            if self._filter is not None:
+                self._batches.check(topic)
+                if self._filter(metadata):
+                    return
+            batch = self._batches.push(topic, (obj, evict, metadata))
+            if batch is None:
                 return
-            item = _Item(obj, evict, metadata)
-            if self._batch_size <= 1 and topic not in self._waiting:
-                self._publish(topic, [item])
-                return
-            waiting = self._waiting.setdefault(topic, [])
-            waiting.append(item)
-            if len(waiting) >= self._batch_size:
-                try:
-                    self._flush(topic)
-                except BaseException:
-                    # The caller knows of this one.
-                    self._waiting[topic] = [w for w in waiting if w is not item]
-                    raise
+            try:
+                self._publish(topic, batch)
+            except BaseException:
+                # The caller knows of this one.
+                self._batches.restore(topic, batch[:-1])
+                raise
 
     def _flush(self, topic: str, *, end: bool = False) -> None:
-        items = self._waiting.pop(topic, [])
+        items = self._batches.take(topic)
         if not items and not end:
             return
         try:
             self._publish(topic, items, end=end)
         except BaseException:
-            if items:
-                # What an aggregator has sent meanwhile comes after them.
-                self._waiting[topic] = items + self._waiting.get(topic, [])
+            self._batches.restore(topic, items)
             raise
 
     def _publish(self, topic: str, items: list[_Item], *, end: bool = False) -> None:
@@ -254,11 +238,33 @@ class StreamProducer(Generic[T]):
         if items and self._aggregator is not None:
             items = [_aggregate(self._aggregator, items)]
         store = self._stores.get(topic, self._default_store)
-        events = self._events_of(topic, items, store) if items else []
+        if self._send_message is None:
+            self._publish_events(topic, items, store, end)
+            return
+        message, keys = _core.put_message(
+            topic,
+            items,
+            end,
+            None if store is None else (store, *self._place_of(store)),
+            self._inline_below,
+            self._inline_kept_too,
+        )
+        try:
+            self._send_message(topic, message)
+        except BaseException:
+            if store is not None:
+                for key in keys:
+                    store.evict(key)
+            raise
+
+    def _publish_events(
+        self, topic: str, items: list[_Item], store: Store[Any] | None, end: bool
+    ) -> None:
+        events = self._events_of(topic, items, store)
         if end:
             events.append(EndOfStreamEvent(topic))
         try:
-            self._send_batch(EventBatch(topic, events))
+            self._send_events(EventBatch(topic, events))
         except BaseException:
             if store is not None:
                 for event in events:
@@ -266,59 +272,63 @@ class StreamProducer(Generic[T]):
                         store.evict(event.get_key())
             raise
 
+    def _recipe_of(self, store: Store[Any]) -> tuple[Any, ...]:
+        recipe = self._recipes.get(store.name)
+        if recipe is None:
+            recipe = self._recipes[store.name] = store._make_recipe()
+        return recipe
+
+    def _place_of(self, store: Store[Any]) -> tuple[bytes, type[Any] | None]:
+        """Return how a store stands in messages, and the class of its keys."""
+        place = self._places.get(store.name)
+        if place is None:
+            from proxystore.stream._wire import own_key_class
+            from proxystore.stream._wire import pack_store
+
+            recipe = self._recipe_of(store)
+            place = pack_store(recipe), own_key_class(recipe[1])
+            self._places[store.name] = place
+        return place
+
     def _events_of(
         self, topic: str, items: list[_Item], store: Store[Any] | None
     ) -> list[Event]:
         if store is None:
-            return [NewObjectEvent(topic, item.obj, item.metadata) for item in items]
-        recipe = self._recipes.get(store.name)
-        if recipe is None:
-            recipe = self._recipes[store.name] = store._make_recipe()
+            return [NewObjectEvent(topic, obj, metadata) for obj, _, metadata in items]
+        recipe = self._recipe_of(store)
         results = _core.put_or_frame(
-            store,
-            [item.obj for item in items],
-            [item.evict for item in items],
-            self._inline_below,
-            self._inline_kept_too,
+            store, items, self._inline_below, self._inline_kept_too
         )
         events: list[Event] = []
-        for item, result in zip(items, results, strict=True):
+        for (_, evict, metadata), result in zip(items, results, strict=True):
             if type(result) is bytes:
-                event: Event = InlineObjectEvent(topic, result, item.metadata, recipe)
+                event: Event = InlineObjectEvent(topic, result, metadata, recipe)
             else:
+                path = key_path(type(result))
                 event = NewObjectKeyEvent(
-                    topic,
-                    key_path(type(result)),
-                    list(result),
-                    item.evict,
-                    item.metadata,
-                    recipe,
+                    topic, path, list(result), evict, metadata, recipe
                 )
             events.append(event)
         return events
 
 
-def _sender_of(publisher: Any) -> Callable[[EventBatch], None]:
+def _senders_of(publisher: Any) -> tuple[Any, Any]:
+    """Return what sends messages and, if there is no such, what sends events."""
     send_events: Any = getattr(publisher, 'send_events', None)
     if send_events is not None:
-        send: Callable[[EventBatch], None] = send_events
-        return send
+        return None, send_events
     send_message: Any = getattr(publisher, 'send_message', None)
     if send_message is None:
         raise TypeError(
             f'{type(publisher).__name__} is no publisher: it has neither '
             'send_events() nor send_message(). See proxystore.stream.protocols.'
         )
-
-    def send_bytes(events: EventBatch) -> None:
-        publisher.send_message(events.topic, event_to_bytes(events))
-
-    return send_bytes
+    return send_message, None
 
 
 def _aggregate(aggregator: Callable[[list[Any]], Any], items: list[_Item]) -> _Item:
-    metadata: dict[str, Any] = {}
-    for item in items:
-        metadata.update(item.metadata)
-    obj = aggregator([item.obj for item in items])
-    return _Item(obj, any(item.evict for item in items), metadata)
+    together: dict[str, Any] = {}
+    for _, _, metadata in items:
+        together.update(metadata)
+    obj = aggregator([obj for obj, _, _ in items])
+    return obj, any(evict for _, evict, _ in items), together

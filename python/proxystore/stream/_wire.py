@@ -1,17 +1,20 @@
 """Events as bytes: `docs/streams.md` has every field.
 
-A message is one frame that holds a plain tree of values, which programs in
-Rust write and read as well (`proxystore::stream`). Where metadata or the
-configuration of a store are not plain, it is pickled, and for Python alone.
+The core writes and reads messages (`proxystore::stream::form`); here Python's
+events become its rows, and stores what programs in any language open.
+
+A row is `(kind, metadata, content, store, evict, key_type)`: the content is an
+object, its frame or the fields of its key, and the store the recipe that
+reopens it.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from proxystore import _core
 from proxystore.exceptions import ConnectorUnsupportedError
-from proxystore.exceptions import NewerFrameError
 from proxystore.exceptions import SerializationError
 from proxystore.stream.events import EndOfStreamEvent
 from proxystore.stream.events import Event
@@ -23,8 +26,11 @@ from proxystore.stream.events import _recipe_of
 from proxystore.stream.events import dict_to_event
 from proxystore.stream.events import key_path
 
-_VERSION = 2
-"""ProxyStore 1.x's events have no version."""
+Row = tuple[int, Any, Any, Any, bool, Any]
+"""One event."""
+
+END, VALUE, INLINE, KEY = range(4)
+"""Kinds of rows."""
 
 
 def encode(event: Event | EventBatch) -> bytes:
@@ -32,72 +38,42 @@ def encode(event: Event | EventBatch) -> bytes:
     is_batch = isinstance(event, EventBatch)
     events: list[Any] = event.events if isinstance(event, EventBatch) else [event]
     recipes: list[tuple[Any, ...]] = []
-    stores: list[dict[str, Any]] = []
-    return _core.serialize(
-        {
-            # First, so that readers know whether they know the rest.
-            'version': _VERSION,
-            'topic': event.topic,
-            'batch': is_batch,
-            'stores': stores,
-            'events': [_fields(one, recipes, stores) for one in events],
-        }
-    )
+    rows = []
+    for one in events:
+        kind, metadata, content, recipe, evict, key_type = row_of(one)
+        place = None if recipe is None else _place(recipe, recipes)
+        if kind == KEY and key_type == _key_type_of(recipe[1]):
+            key_type = None
+        rows.append((kind, metadata, content, place, evict, key_type))
+    stores = [pack_store(recipe) for recipe in recipes]
+    return _core.write_message(event.topic, is_batch, stores, rows)
 
 
-def _fields(
-    event: Event, recipes: list[tuple[Any, ...]], stores: list[dict[str, Any]]
-) -> dict[str, Any]:
+def row_of(event: Event) -> Row:
+    """Return an event as a row."""
     if isinstance(event, NewObjectKeyEvent):
         recipe = _recipe_of(event)
-        raw = event.raw_key
-        fields = {
-            'type': 'key',
-            'key': raw[0] if len(raw) == 1 and type(raw[0]) is str else raw,
-            'evict': event.evict,
-            'metadata': event.metadata,
-            'store': _place(recipe, recipes, stores),
-        }
-        if event.key_type != _key_type_of(recipe[1]):
-            fields['key_type'] = event.key_type
-        return fields
+        kind: Any = event.key_type
+        return KEY, event.metadata, event.raw_key, recipe, event.evict, kind
     if isinstance(event, InlineObjectEvent):
-        return {
-            'type': 'object',
-            'object': event.frame,
-            'metadata': event.metadata,
-            'store': _place(_recipe_of(event), recipes, stores),
-        }
+        return INLINE, event.metadata, event.frame, _recipe_of(event), False, None
     if isinstance(event, NewObjectEvent):
-        frame = _core.serialize(event.obj)
-        return {'type': 'object', 'object': frame, 'metadata': event.metadata}
+        return VALUE, event.metadata, event.obj, None, False, None
     if isinstance(event, EndOfStreamEvent):
-        return {'type': 'end'}
+        return END, None, None, None, False, None
     raise TypeError(f'{event!r} is no event: it is a {type(event).__name__}')
 
 
-def _place(
-    recipe: tuple[Any, ...],
-    recipes: list[tuple[Any, ...]],
-    stores: list[dict[str, Any]],
-) -> int:
+def _place(recipe: tuple[Any, ...], recipes: list[tuple[Any, ...]]) -> int:
     for place, known in enumerate(recipes):
         if known is recipe or known == recipe:
             return place
     recipes.append(recipe)
-    stores.append(_store_fields(recipe))
-    return len(stores) - 1
+    return len(recipes) - 1
 
 
-_last: tuple[tuple[Any, ...], dict[str, Any]] | None = None
-
-
-def _store_fields(recipe: tuple[Any, ...]) -> dict[str, Any]:
-    """Return how programs in any language open the store."""
-    global _last
-    last = _last
-    if last is not None and (last[0] is recipe or last[0] == recipe):
-        return last[1]
+def pack_store(recipe: tuple[Any, ...]) -> bytes:
+    """Return how programs in any language open a store."""
     from proxystore.store.reference import _connector_of
     from proxystore.store.reference import _url_of
 
@@ -108,27 +84,23 @@ def _store_fields(recipe: tuple[Any, ...]) -> dict[str, Any]:
         says_all = _connector_of(url) == (kind, options, settings)
     except ConnectorUnsupportedError:
         says_all = False
-    if not says_all:
-        fields['python'] = [kind, options, settings]
-    _last = (recipe, fields)
-    return fields
+    if says_all:
+        return _core.pack(fields)
+    # What MessagePack has no form for, a serializer say, is Python's alone: it
+    # takes the place of the last value, which is packed as one byte.
+    packed = _core.pack([kind, options, settings])
+    return _core.pack({**fields, 'python': None})[:-1] + packed
 
 
-_last_read: tuple[dict[str, Any], tuple[Any, ...]] | None = None
-
-
-def _recipe(fields: dict[str, Any]) -> tuple[Any, ...]:
-    global _last_read
-    last = _last_read
-    if last is not None and last[0] == fields:
-        return last[1]
-    recipe = _recipe_in(fields)
-    _last_read = (fields, recipe)
-    return recipe
-
-
-def _recipe_in(fields: dict[str, Any]) -> tuple[Any, ...]:
+@functools.lru_cache(maxsize=64)
+def recipe_of(packed: bytes) -> tuple[Any, ...]:
+    """Return how to reopen a store; the core calls this."""
+    fields = _core.unpack(packed)
+    if not isinstance(fields, dict):
+        raise SerializationError('this message is no event of a stream: no store')
     own = fields.get('python')
+    if isinstance(own, bytes):
+        own = _core.deserialize(own)
     if own is not None:
         kind, options, settings = own
     else:
@@ -144,71 +116,83 @@ def _recipe_in(fields: dict[str, Any]) -> tuple[Any, ...]:
     return fields['name'], kind, options, settings
 
 
-_key_types: dict[str, str | None] = {}
+@functools.cache
+def own_key_class(kind: str) -> type[Any] | None:
+    """Return the class of the keys of a connector of ours, or None."""
+    from proxystore.store import _key_class
+
+    try:
+        return _key_class(kind)
+    except Exception:  # a connector of the user's
+        return None
 
 
 def _key_type_of(kind: str) -> str | None:
-    """Return the path of the keys' class of a connector of ours."""
-    if kind not in _key_types:
-        from proxystore.store import _key_class
-
-        try:
-            _key_types[kind] = key_path(_key_class(kind))
-        except Exception:  # a connector of the user's
-            _key_types[kind] = None
-    return _key_types[kind]
+    own = own_key_class(kind)
+    return None if own is None else key_path(own)
 
 
-def decode(message: bytes) -> Event | EventBatch:
-    """Return the event or the batch of a message."""
-    data = _core.deserialize(message)
-    if not isinstance(data, dict):
-        raise SerializationError(
-            f'this message is no event of a stream: it holds a {type(data).__name__}'
-        )
+def read(message: bytes) -> tuple[str, bool, list[Row]]:
+    """Return topic, whether it is a batch, and the rows of a message."""
     try:
-        version = data.get('version')
-        if version is None:
-            return dict_to_event(data)  # of ProxyStore 1.x
-        if version != _VERSION:
-            raise NewerFrameError(
-                f'this event has version {version}, newer than {_VERSION}, which '
-                'this release reads: upgrade proxystore on the consumer first'
-            )
-        topic = data['topic']
-        stores = [_recipe(fields) for fields in data['stores']]
-        events: list[Event] = [_event(topic, row, stores) for row in data['events']]
-        return EventBatch(topic, events) if data['batch'] else events[0]
+        found = _core.read_message(message)
+        if found is not None:
+            return found
+        event = dict_to_event(_older(message))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         if isinstance(error, SerializationError):
             raise
         raise SerializationError(
             f'this message is no event of a stream: {error!r}'
         ) from error
+    if isinstance(event, EventBatch):
+        return event.topic, True, [row_of(one) for one in event.events]
+    return event.topic, False, [row_of(event)]
 
 
-def _event(topic: str, fields: dict[str, Any], stores: list[Any]) -> Event:
-    kind = fields['type']
-    if kind == 'key':
-        raw, recipe = fields['key'], stores[fields['store']]
-        key_type: Any = fields.get('key_type') or _key_type_of(recipe[1])
-        return NewObjectKeyEvent(
-            topic,
-            key_type,
-            [raw] if isinstance(raw, str) else list(raw),
-            fields['evict'],
-            fields['metadata'],
-            recipe,
+def _older(message: bytes) -> dict[str, Any]:
+    """Return the fields of an event of ProxyStore 1.x."""
+    data = _core.deserialize(message)
+    if not isinstance(data, dict):
+        raise SerializationError(
+            f'this message is no event of a stream: it holds a {type(data).__name__}'
         )
-    if kind == 'object':
-        frame, metadata = fields['object'], fields['metadata']
-        place = fields.get('store')
-        if place is not None:
-            return InlineObjectEvent(topic, frame, metadata, stores[place])
-        return NewObjectEvent(topic, _core.deserialize(frame), metadata)
-    if kind == 'end':
-        return EndOfStreamEvent(topic)
-    raise NewerFrameError(
-        f'this event is of a kind, {kind!r}, that this release does not know: '
-        'upgrade proxystore on the consumer first'
-    )
+    return data
+
+
+def decode(message: bytes) -> Event | EventBatch:
+    """Return the event or the batch of a message."""
+    topic, is_batch, rows = read(message)
+    events: list[Event] = [_event(topic, row) for row in rows]
+    return EventBatch(topic, events) if is_batch else events[0]
+
+
+def _event(topic: str, row: Row) -> Event:
+    kind, metadata, content, recipe, evict, key_type = row
+    if kind == KEY:
+        raw = [content] if isinstance(content, str) else list(content)
+        path: Any = key_type or _key_type_of(recipe[1])
+        return NewObjectKeyEvent(topic, path, raw, evict, metadata, recipe)
+    if kind == INLINE:
+        return InlineObjectEvent(topic, bytes(content), metadata, recipe)
+    if kind == VALUE:
+        return NewObjectEvent(topic, content, metadata)
+    return EndOfStreamEvent(topic)
+
+
+def key_of(row: Row) -> Any:
+    """Return the key of a row, of its own class."""
+    _, _, content, recipe, _, key_type = row
+    key_class: Any
+    if key_type is None:
+        key_class = own_key_class(recipe[1])
+        if key_class is None:
+            raise SerializationError(
+                'this message is no event of a stream: it does not name the class '
+                f'of the keys of {recipe[1]}'
+            )
+    else:
+        from proxystore.stream.events import _key_class as imported
+
+        key_class = imported(key_type)
+    return key_class(content) if isinstance(content, str) else key_class(*content)

@@ -99,7 +99,7 @@ unsafe impl Region for PythonMemory {
 
 /// What is decoded, and whether its arrays may lie over it.
 #[derive(Clone)]
-pub(super) struct Source {
+pub(crate) struct Source {
     blob: Blob,
     view: bool,
 }
@@ -120,12 +120,12 @@ impl Source {
     }
 
     /// The bytes of a Python object.
-    pub(super) fn of_python(obj: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn of_python(obj: &Bound<'_, PyAny>) -> PyResult<Self> {
         let view = BufferView::get(obj, ffi::PyBUF_SIMPLE)?;
         Ok(Self::owned(&Blob::new(PythonMemory(view))))
     }
 
-    pub(super) fn blob(&self) -> &Blob {
+    pub(crate) fn blob(&self) -> &Blob {
         &self.blob
     }
 
@@ -157,7 +157,7 @@ impl Source {
 /// A blob as a Python object whose buffer others may use.
 #[derive(Clone)]
 #[pyclass(frozen, module = "proxystore._core")]
-pub(super) struct BlobMemory {
+pub(crate) struct BlobMemory {
     blob: Blob,
     writable: bool,
 }
@@ -177,11 +177,16 @@ impl BlobMemory {
     }
 
     /// Memory that is not to be changed.
-    pub(super) fn read_only(blob: Blob) -> Self {
+    pub(crate) fn read_only(blob: Blob) -> Self {
         Self {
             blob,
             writable: false,
         }
+    }
+
+    /// The blob itself.
+    pub(crate) fn blob(&self) -> &Blob {
+        &self.blob
     }
 
     /// The same memory once more.

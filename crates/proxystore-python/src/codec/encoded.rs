@@ -192,6 +192,16 @@ impl Encoded {
         self.stream.push(Piece::Own { start: 0, len });
     }
 
+    /// The stream, if it is our own and all there is.
+    pub(super) fn into_stream(self) -> Option<Vec<u8>> {
+        match self.stream.as_slice() {
+            [Piece::Own { start: 0, len }] if *len == self.own.len() && self.buffers.is_empty() => {
+                Some(self.own.into_vec())
+            }
+            _ => None,
+        }
+    }
+
     /// How many buffers there are so far.
     pub(super) fn buffer_count(&self) -> usize {
         self.buffers.len()

@@ -20,12 +20,13 @@ mod reducers;
 mod text;
 mod tree;
 
+pub(crate) use buffer::{BlobMemory, Source};
 pub(crate) use encoded::Encoded;
 pub(crate) use foreign::{bytes_for_deserializer, encode_foreign};
 pub(crate) use pickles::Pickles;
+pub(crate) use text::new_bytes;
 
 use crate::error::to_python;
-use buffer::Source;
 use proxystore::frame::{Codec, Frame};
 use proxystore::{Blob, Error, ErrorKind};
 use pyo3::prelude::*;
@@ -91,6 +92,26 @@ pub(crate) fn decode_view<'py>(
         return Ok(object);
     }
     decode_source(py, &Source::view(blob), pickles)
+}
+
+/// A plain tree of values as MessagePack alone; `None` for anything else, and for one with long
+/// parts, which lie in buffers.
+pub(crate) fn encode_tree(obj: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
+    Ok(tree::encode(obj)?.and_then(Encoded::into_stream))
+}
+
+/// One value of MessagePack, which may refer to the buffers of the frame that it is part of.
+pub(crate) fn decode_part<'py>(
+    py: Python<'py>,
+    message: Option<(&Frame<'_>, &Source)>,
+    bytes: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    tree::decode_part(py, message, bytes)
+}
+
+/// Whether arrays can be made without an import.
+pub(crate) fn is_numpy_loaded(py: Python<'_>) -> PyResult<bool> {
+    Ok(modules::Numpy::if_loaded(py)?.is_some())
 }
 
 /// A serializer's output may hold a frame again, but nobody nests them deeper than this.

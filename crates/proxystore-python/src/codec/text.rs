@@ -110,7 +110,7 @@ pub(super) fn copy_to_bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bo
 }
 
 /// A `bytes` object of some length that `write` fills, without the interpreter lock if it is long.
-pub(super) fn new_bytes(
+pub(crate) fn new_bytes(
     py: Python<'_>,
     len: usize,
     write: impl FnOnce(&mut [u8]) + Send,

@@ -65,10 +65,17 @@ impl<T> Batches<T> {
         self.waiting.insert(topic.to_owned(), items);
     }
 
-    /// The topics in which something waits.
+    /// The topics in which something waits, sorted.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
-        self.waiting.keys().cloned().collect()
+        let mut topics: Vec<_> = self.waiting.keys().cloned().collect();
+        topics.sort_unstable();
+        topics
+    }
+
+    /// Everything that waits.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.waiting.values().flatten()
     }
 
     /// Refuses what is pushed to a topic from now on. Returns whether it was open.
@@ -82,9 +89,11 @@ impl<T> Batches<T> {
         self.closed.contains(topic)
     }
 
+    /// Says whether something can be pushed to a topic.
+    ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the topic is closed.
-    pub(super) fn check(&self, topic: &str) -> Result<()> {
+    pub fn check(&self, topic: &str) -> Result<()> {
         if self.is_closed(topic) {
             return Err(Error::new(
                 ErrorKind::Closed,

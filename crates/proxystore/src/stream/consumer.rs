@@ -176,16 +176,21 @@ impl<T: Decode + Send + Sync + 'static> StreamConsumer<T> {
 fn refuse_if_sealed(place: &StorePlace) -> Result<()> {
     let store = crate::Store::registered(&place.name);
     if store.is_some_and(|store| store.connector().capability().sealed) {
-        return Err(crate::Error::new(
-            crate::ErrorKind::Untrusted,
-            format!(
-                "an object in an event that was refused: the store {:?} takes signed or encrypted \
-                 objects only, which do not travel in events",
-                place.name
-            ),
-        ));
+        return Err(sealed(&place.name));
     }
     Ok(())
+}
+
+/// The error for an object in an event of a store that takes only what is signed or encrypted.
+#[must_use]
+pub fn sealed(store: &str) -> crate::Error {
+    crate::Error::new(
+        crate::ErrorKind::Untrusted,
+        format!(
+            "an object in an event that was refused: the store {store:?} takes signed or encrypted \
+             objects only, which do not travel in events"
+        ),
+    )
 }
 
 impl<T: Decode + Send + Sync + 'static> Iterator for StreamConsumer<T> {

@@ -113,7 +113,7 @@ impl Event {
 /// use proxystore::stream::{Event, Message};
 ///
 /// let message = Message::new("topic", vec![Event::End]);
-/// let bytes = message.encode()?.with_payload(|payload| payload.to_vec());
+/// let bytes = message.encode(|encoded| encoded.with_payload(|payload| payload.to_vec()))?;
 /// let again = Message::decode(bytes.into())?;
 /// assert_eq!(again.topic, "topic");
 /// assert!(matches!(again.events[..], [Event::End]));

@@ -29,10 +29,13 @@
 //! # Ok::<(), proxystore::Error>(())
 //! ```
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod batches;
 mod channel;
 mod consumer;
 mod event;
+pub mod form;
 mod inlining;
 mod metadata;
 mod producer;
@@ -42,9 +45,11 @@ pub mod redis;
 mod tests;
 mod wire;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{AsyncStreamConsumer, AsyncStreamProducer};
 pub use batches::Batches;
 pub use channel::{Channel, ChannelPublisher, ChannelSubscriber};
-pub use consumer::{Received, StreamConsumer};
+pub use consumer::{Received, StreamConsumer, sealed};
 pub use event::{Event, Message, StorePlace};
 pub use inlining::{INLINE_AT_MOST, Inlining};
 pub use metadata::Metadata;

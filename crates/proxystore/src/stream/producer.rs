@@ -1,8 +1,11 @@
 //! The sending end of a stream.
 
-use super::{Batches, Event, Inlining, Message, Metadata, Publisher, StorePlace};
+use super::form::{EncodedMessage, Form, Row};
+use super::wire::Packed;
+use super::{Batches, Inlining, Metadata, Publisher, StorePlace};
 use crate::codec::{Encode, Encoded};
-use crate::{Blob, Key, Result, Store};
+use crate::frame::FrameBuilder;
+use crate::{Key, Result, Store};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -161,8 +164,7 @@ impl<T: Encode> StreamProducer<T> {
     /// # Errors
     /// As [`flush_topic`](Self::flush_topic).
     pub fn flush(&mut self) -> Result<()> {
-        let mut topics = self.batches.topics();
-        topics.sort_unstable();
+        let topics = self.batches.topics();
         topics.iter().try_for_each(|topic| self.flush_topic(topic))
     }
 
@@ -219,21 +221,26 @@ impl<T: Encode> StreamProducer<T> {
             Some(below) => Inlining::new(below).kept_too(true),
             None => Inlining::new(self.publisher.inline_below()),
         };
-        let mut keys = Vec::new();
-        let mut events = match &store {
-            None => events_without_store(items)?,
-            Some(store) => events_of_store(store, items, inlining, &mut keys)?,
+        let encoded = items
+            .iter()
+            .map(|item| item.value.encode())
+            .collect::<Result<Vec<_>>>()?;
+        let keys = match &store {
+            None => vec![None; items.len()],
+            Some(store) => put(store, items, &encoded, inlining)?,
         };
-        if end {
-            events.push(Event::End);
-        }
-        let mut message = Message::new(topic, events);
-        message.is_batch = message.events.len() != 1;
-        let encoded = message.encode();
-        let sent = encoded.and_then(|encoded| {
-            encoded.with_payload(|payload| self.publisher.send(topic, payload))
-        });
+        let publisher = &mut self.publisher;
+        let sent = with_message(
+            topic,
+            store.as_ref(),
+            items,
+            &encoded,
+            &keys,
+            end,
+            |message| message.with_payload(|payload| publisher.send(topic, payload)),
+        );
         if let (Err(_), Some(store)) = (&sent, &store) {
+            let keys: Vec<_> = keys.into_iter().flatten().collect();
             // The failure says more than a second one from here.
             let _ = store.evict_batch(&keys);
         }
@@ -254,27 +261,13 @@ fn aggregate<T>(make: &mut Aggregator<T>, items: &[Item<T>]) -> Item<T> {
     }
 }
 
-fn events_without_store<T: Encode>(items: &[Item<T>]) -> Result<Vec<Event>> {
-    let event = |item: &Item<T>| {
-        Ok(Event::Object {
-            frame: frame_of(&item.value.encode()?),
-            metadata: item.metadata.clone(),
-            store: None,
-        })
-    };
-    items.iter().map(event).collect()
-}
-
-fn events_of_store<T: Encode>(
+/// Puts those values that do not travel in the event, and returns their keys.
+fn put<T>(
     store: &Store,
     items: &[Item<T>],
+    encoded: &[Encoded<'_>],
     mut inlining: Inlining,
-    keys: &mut Vec<Key>,
-) -> Result<Vec<Event>> {
-    let encoded = items
-        .iter()
-        .map(|item| item.value.encode())
-        .collect::<Result<Vec<_>>>()?;
+) -> Result<Vec<Option<Key>>> {
     let takes: Vec<_> = encoded
         .iter()
         .zip(items)
@@ -285,34 +278,55 @@ fn events_of_store<T: Encode>(
         .zip(&takes)
         .filter_map(|(value, inline)| (!inline).then_some(value))
         .collect();
+    let mut keys = Vec::new();
     if !large.is_empty() {
-        *keys = store.put_encoded(&large)?;
+        keys = store.put_encoded(&large)?;
     }
-    let place = StorePlace::of(store);
-    let mut next = keys.iter();
-    let mut events = Vec::with_capacity(items.len() + 1);
-    for ((item, value), inline) in items.iter().zip(&encoded).zip(&takes) {
-        let (metadata, store) = (item.metadata.clone(), place.clone());
-        let key = if *inline { None } else { next.next() };
-        events.push(match key {
-            Some(key) => Event::Key {
-                key: key.clone(),
-                evict: item.evict,
-                metadata,
-                store,
-            },
-            None => Event::Object {
-                frame: frame_of(value),
-                metadata,
-                store: Some(store),
-            },
-        });
-    }
-    Ok(events)
+    let mut keys = keys.into_iter();
+    let key = |inline: bool| if inline { None } else { keys.next() };
+    Ok(takes.into_iter().map(key).collect())
 }
 
-fn frame_of(value: &Encoded<'_>) -> Blob {
-    value.with_payload(|payload| Blob::from(payload.to_vec()))
+/// Calls `send` with the message; values that have no key are in it by reference.
+fn with_message<T>(
+    topic: &str,
+    store: Option<&Store>,
+    items: &[Item<T>],
+    encoded: &[Encoded<'_>],
+    keys: &[Option<Key>],
+    end: bool,
+    send: impl FnOnce(&EncodedMessage<'_>) -> Result<()>,
+) -> Result<()> {
+    let packed = items
+        .iter()
+        .zip(keys)
+        .map(|(item, key)| Packed::of(key.as_ref(), &item.metadata))
+        .collect::<Result<Vec<_>>>()?;
+    let place = store.filter(|_| !items.is_empty()).map(StorePlace::of);
+    let place = place.map(|place| place.pack()).transpose()?;
+    let builders: Vec<_> = encoded.iter().map(Encoded::builder).collect();
+    let heads: Vec<_> = builders.iter().map(FrameBuilder::head).collect();
+    let payloads: Vec<_> = builders
+        .iter()
+        .zip(&heads)
+        .map(|(builder, head)| builder.payload(head))
+        .collect();
+    let mut form = Form::new(topic);
+    form.stores.extend(place.as_deref());
+    for (index, item) in items.iter().enumerate() {
+        form.rows.push(match &keys[index] {
+            Some(_) => packed[index].key_row(item.evict, 0),
+            None => {
+                let pieces = payloads[index].pieces().iter().copied().collect();
+                packed[index].object_row(pieces, store.map(|_| 0))
+            }
+        });
+    }
+    if end {
+        form.rows.push(Row::End);
+    }
+    form.is_batch = form.rows.len() != 1;
+    send(&form.encode())
 }
 
 impl<T> fmt::Debug for StreamProducer<T> {

@@ -123,6 +123,59 @@ fn a_message_holds_a_bounded_number_of_bytes() {
     assert!(!one_large.takes(100, true));
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn awaiting_loses_nothing_and_leaves_no_thread() {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Instant;
+
+    let channel = Channel::new();
+    let mut producer = StreamProducer::new(channel.publisher());
+    let mut context = Context::from_waker(Waker::noop());
+    let poll = |consumer: &mut AsyncStreamConsumer<String>, context: &mut Context<'_>| {
+        pin!(consumer.next()).poll(context)
+    };
+    let consumer = |topic| {
+        let consumer = StreamConsumer::<String>::new(channel.subscriber(topic));
+        AsyncStreamConsumer::from(consumer)
+    };
+    let (mut one, mut other) = (consumer("one"), consumer("other"));
+    // The futures are dropped; both consumers wait.
+    assert!(poll(&mut one, &mut context).is_pending());
+    assert!(poll(&mut other, &mut context).is_pending());
+    for topic in ["one", "other"] {
+        producer.send(topic, topic.to_owned()).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for (consumer, topic) in [(&mut one, "one"), (&mut other, "other")] {
+        let received = loop {
+            assert!(Instant::now() < deadline);
+            if let Poll::Ready(received) = poll(consumer, &mut context) {
+                break received.unwrap().unwrap();
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(received.proxy.resolve().unwrap(), topic);
+    }
+    assert!(poll(&mut one, &mut context).is_pending());
+    let value = one.consumer();
+    drop(one);
+    while value.strong_count() > 0 {
+        assert!(
+            Instant::now() < deadline,
+            "the thread still has the consumer"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(crate::fork::in_child(|| {
+        let Poll::Ready(Some(Err(error))) = poll(&mut other, &mut context) else {
+            return false;
+        };
+        error.kind() == ErrorKind::Closed
+    }));
+}
+
 #[test]
 fn filters_drop_and_evict() {
     let (store, connector) = store();
@@ -275,14 +328,18 @@ fn samples() -> Vec<(&'static str, Message)> {
 fn golden_bytes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
     for (name, message) in samples() {
-        let written = message.encode().unwrap().with_payload(|p| p.to_vec());
+        let written = message
+            .encode(|encoded| encoded.with_payload(|p| p.to_vec()))
+            .unwrap();
         let path = folder.join(format!("stream-{name}.message"));
         if std::env::var_os("PROXYSTORE_WRITE_GOLDEN").is_some() {
             std::fs::write(&path, &written).unwrap();
         }
         assert_eq!(written, std::fs::read(&path).unwrap(), "{name}");
         let read = Message::decode(written.into()).unwrap();
-        let again = read.encode().unwrap().with_payload(|p| p.to_vec());
+        let again = read
+            .encode(|encoded| encoded.with_payload(|p| p.to_vec()))
+            .unwrap();
         assert_eq!(again, std::fs::read(&path).unwrap(), "{name}");
     }
 }
@@ -324,7 +381,9 @@ fn what_is_no_message_is_refused() {
         ),
         (
             event(vec![
-                (text("type"), text("end")),
+                (text("type"), text("object")),
+                (text("object"), Value::Bytes(vec![])),
+                (text("metadata"), Value::Map(vec![])),
                 (text("store"), 1_i64.into()),
             ]),
             ErrorKind::WrongType,
@@ -348,7 +407,9 @@ fn what_is_no_message_is_refused() {
 #[test]
 fn a_damaged_message_never_panics() {
     for (_, message) in samples() {
-        let good = message.encode().unwrap().with_payload(|p| p.to_vec());
+        let good = message
+            .encode(|encoded| encoded.with_payload(|p| p.to_vec()))
+            .unwrap();
         for at in 0..good.len() {
             let _ = Message::decode(good[..at].to_vec().into());
             let mut bad = good.clone();

@@ -1,115 +1,136 @@
-//! Events as bytes: `docs/streams.md` has every field.
+//! Events of Rust programs as messages, and back.
 
+use super::form::{EncodedMessage, Form, Pieces, Row, no_event};
 use super::{Event, Message, Metadata, StorePlace};
+use crate::codec::Object;
+use crate::codec::message_pack::{Reader, Token};
 use crate::codec::tree::{self, Value};
-use crate::codec::{Encoded, Object};
-use crate::{Blob, Error, ErrorKind, Key, Result};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
-use std::fmt;
-use std::marker::PhantomData;
+use crate::frame::Codec;
+use crate::{Blob, Key, Result};
+use serde::de::DeserializeOwned;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use smallvec::SmallVec;
 
-/// Version of the form. `ProxyStore` 1.x's events have none.
-const VERSION: u64 = 2;
+/// The packed parts of one event.
+pub(super) struct Packed {
+    key: Vec<u8>,
+    metadata: Vec<u8>,
+}
 
-const END: &str = "end";
-const OBJECT: &str = "object";
-const KEY: &str = "key";
+impl Packed {
+    pub(super) fn of(key: Option<&Key>, metadata: &Metadata) -> Result<Self> {
+        Ok(Self {
+            key: key.map_or(Ok(Vec::new()), |key| tree::pack(key.as_str()))?,
+            metadata: tree::pack(metadata)?,
+        })
+    }
+
+    pub(super) fn key_row(&self, evict: bool, store: usize) -> Row<'_, Pieces<'_>> {
+        Row::Key {
+            key: &self.key,
+            key_type: None,
+            evict,
+            metadata: &self.metadata,
+            store,
+        }
+    }
+
+    pub(super) fn object_row<'a>(
+        &'a self,
+        frame: Pieces<'a>,
+        store: Option<usize>,
+    ) -> Row<'a, Pieces<'a>> {
+        Row::Object {
+            frame,
+            metadata: &self.metadata,
+            store,
+        }
+    }
+}
+
+impl StorePlace {
+    pub(super) fn pack(&self) -> Result<Vec<u8>> {
+        tree::pack(&StoreForm(self))
+    }
+}
 
 impl Message {
-    /// The message as a frame.
+    /// Calls `use_it` with the message as a frame.
     ///
     /// # Errors
-    /// [`ErrorKind::Encode`] for what is longer than MessagePack takes.
-    pub fn encode(&self) -> Result<Encoded<'_>> {
+    /// [`ErrorKind::Encode`](crate::ErrorKind::Encode) for what is longer than MessagePack takes.
+    pub fn encode<R>(&self, use_it: impl FnOnce(&EncodedMessage<'_>) -> R) -> Result<R> {
         let mut stores: Vec<&StorePlace> = Vec::new();
-        let mut places = Vec::with_capacity(self.events.len());
-        for event in &self.events {
-            places.push(event.store().map(|store| {
-                let known = stores.iter().position(|known| *known == store);
-                known.unwrap_or_else(|| {
+        let mut place_of = |store| {
+            stores
+                .iter()
+                .position(|known| *known == store)
+                .unwrap_or_else(|| {
                     stores.push(store);
                     stores.len() - 1
                 })
-            }));
+        };
+        let places: Vec<_> = self
+            .events
+            .iter()
+            .map(|event| event.store().map(&mut place_of))
+            .collect();
+        let none = Metadata::new();
+        let packed = self
+            .events
+            .iter()
+            .map(|event| {
+                let key = match event {
+                    Event::Key { key, .. } => Some(key),
+                    _ => None,
+                };
+                Packed::of(key, event.metadata().unwrap_or(&none))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let stores = stores
+            .iter()
+            .map(|store| store.pack())
+            .collect::<Result<Vec<_>>>()?;
+        let mut form = Form::new(&self.topic);
+        form.is_batch = self.is_batch;
+        form.stores.extend(stores.iter().map(|store| &**store));
+        for ((event, packed), place) in self.events.iter().zip(&packed).zip(places) {
+            form.rows.push(match (event, place) {
+                (Event::Key { evict, .. }, Some(place)) => packed.key_row(*evict, place),
+                (Event::Object { frame, .. }, _) => {
+                    packed.object_row(SmallVec::from_slice(&[&**frame]), place)
+                }
+                _ => Row::End,
+            });
         }
-        tree::encode(&MessageForm {
-            message: self,
-            stores: &stores,
-            places: &places,
-        })
+        Ok(use_it(&form.encode()))
     }
 
     /// Reads the bytes of a message, which a producer in any language sent.
     ///
     /// # Errors
-    /// [`ErrorKind::WrongType`] if they are no message, or one that only Python reads;
-    /// [`ErrorKind::NewerFrame`] if a newer release wrote it; [`ErrorKind::InvalidFrame`] if it is
-    /// damaged.
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if they are no message, or one that
+    /// only Python reads; [`ErrorKind::NewerFrame`](crate::ErrorKind::NewerFrame) if a newer release
+    /// wrote it; [`ErrorKind::InvalidFrame`](crate::ErrorKind::InvalidFrame) if it is damaged.
     pub fn decode(bytes: Blob) -> Result<Self> {
         let object = Object::parse(bytes)?;
-        let read: ReadMessage<'_> = tree::decode_borrowed(&object)?;
-        if read.version == 0 {
-            return Err(no_event(
-                "it has no version (only Python reads ProxyStore 1.x's)",
-            ));
-        }
-        if read.version != VERSION {
-            return Err(newer(&format!("version {}", read.version)));
-        }
-        let events = read
-            .events
+        object.expect(Codec::MessagePack, "Message")?;
+        let form = Form::read(object.stream(), |index| object.buffer(index).ok())?;
+        let stores = form
+            .stores
+            .iter()
+            .map(|store| place(&object, store))
+            .collect::<Result<Vec<_>>>()?;
+        let events = form
+            .rows
             .into_iter()
-            .map(|row| row.event(&read.stores, &object))
+            .map(|row| event(row, &stores, &object))
             .collect::<Result<_>>()?;
         Ok(Self {
-            topic: read.topic,
+            topic: form.topic.to_owned(),
             events,
-            is_batch: read.is_batch,
+            is_batch: form.is_batch,
         })
-    }
-}
-
-fn newer(what: &str) -> Error {
-    Error::new(
-        ErrorKind::NewerFrame,
-        format!(
-            "this event has {what}, which this release does not read: upgrade proxystore on the \
-             consumer first"
-        ),
-    )
-}
-
-fn no_event(why: &str) -> Error {
-    Error::new(
-        ErrorKind::WrongType,
-        format!("this message is no event of a stream: {why}"),
-    )
-}
-
-struct MessageForm<'a> {
-    message: &'a Message,
-    stores: &'a [&'a StorePlace],
-    places: &'a [Option<usize>],
-}
-
-impl Serialize for MessageForm<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(5))?;
-        map.serialize_entry("version", &VERSION)?;
-        map.serialize_entry("topic", &self.message.topic)?;
-        map.serialize_entry("batch", &self.message.is_batch)?;
-        map.serialize_entry("stores", &StoreForms(self.stores))?;
-        map.serialize_entry("events", &EventForms(self))?;
-        map.end()
-    }
-}
-
-struct StoreForms<'a>(&'a [&'a StorePlace]);
-
-impl Serialize for StoreForms<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|store| StoreForm(store)))
     }
 }
 
@@ -128,225 +149,68 @@ impl Serialize for StoreForm<'_> {
     }
 }
 
-struct EventForms<'a>(&'a MessageForm<'a>);
-
-impl Serialize for EventForms<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let events = &self.0.message.events;
-        let mut rows = serializer.serialize_seq(Some(events.len()))?;
-        for (event, place) in events.iter().zip(self.0.places) {
-            rows.serialize_element(&EventForm {
-                event,
-                place: *place,
-            })?;
+fn place(message: &Object, packed: &[u8]) -> Result<StorePlace> {
+    let Value::Map(fields) = unpack(message, packed)? else {
+        return Err(no_event("a store of it is no map"));
+    };
+    let mut place = StorePlace {
+        name: String::new(),
+        url: None,
+        python: Value::Nil,
+    };
+    for (name, value) in fields {
+        let Value::Str(name) = name else { continue };
+        match (name.as_str(), value) {
+            ("name", Value::Str(text)) => place.name = text,
+            ("url", Value::Str(text)) => place.url = Some(text),
+            ("python", value) => place.python = value,
+            _ => {}
         }
-        rows.end()
+    }
+    Ok(place)
+}
+
+/// A packed value, which may be a frame of its own.
+fn unpack<T: DeserializeOwned>(message: &Object, packed: &[u8]) -> Result<T> {
+    match Reader::new(packed).token()? {
+        Token::Bytes(frame) => tree::decode(&Object::parse(Blob::copy_from(frame))?),
+        _ => tree::unpack(message, packed),
     }
 }
 
-struct EventForm<'a> {
-    event: &'a Event,
-    place: Option<usize>,
-}
-
-impl Serialize for EventForm<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let has_store = usize::from(self.place.is_some());
-        let mut map = match self.event {
-            Event::End => {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("type", END)?;
-                return map.end();
-            }
-            Event::Object {
-                frame, metadata, ..
-            } => {
-                let mut map = serializer.serialize_map(Some(3 + has_store))?;
-                map.serialize_entry("type", OBJECT)?;
-                map.serialize_entry("object", &Bytes(frame))?;
-                map.serialize_entry("metadata", metadata)?;
-                map
-            }
-            Event::Key {
-                key,
+fn event(row: Row<'_, &[u8]>, stores: &[StorePlace], message: &Object) -> Result<Event> {
+    let no_store = || no_event("it names a store that it does not have");
+    match row {
+        Row::End => Ok(Event::End),
+        Row::Object {
+            frame,
+            metadata,
+            store,
+        } => Ok(Event::Object {
+            frame: part_of(message.blob(), frame),
+            metadata: unpack(message, metadata)?,
+            store: store
+                .map(|place| stores.get(place).cloned().ok_or_else(no_store))
+                .transpose()?,
+        }),
+        Row::Key {
+            key,
+            evict,
+            metadata,
+            store,
+            ..
+        } => {
+            let Ok(Value::Str(name)) = unpack::<Value>(message, key) else {
+                return Err(no_event(
+                    "its key is of a connector that only its producer's language has",
+                ));
+            };
+            Ok(Event::Key {
+                key: Key::new(&name)?,
                 evict,
-                metadata,
-                ..
-            } => {
-                let mut map = serializer.serialize_map(Some(4 + has_store))?;
-                map.serialize_entry("type", KEY)?;
-                map.serialize_entry("key", key.as_str())?;
-                map.serialize_entry("evict", evict)?;
-                map.serialize_entry("metadata", metadata)?;
-                map
-            }
-        };
-        if let Some(place) = self.place {
-            map.serialize_entry("store", &place)?;
-        }
-        map.end()
-    }
-}
-
-struct Bytes<'a>(&'a [u8]);
-
-impl Serialize for Bytes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-/// A map of named fields, read one by one; names that are not known are of newer releases.
-trait Fields<'de>: Default {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
-}
-
-struct FieldsOf<F>(PhantomData<F>);
-
-impl<'de, F: Fields<'de>> Visitor<'de> for FieldsOf<F> {
-    type Value = F;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the named fields of a stream's event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<F, A::Error> {
-        let mut fields = F::default();
-        while let Some(name) = map.next_key::<&'de str>()? {
-            fields.field(name, &mut map)?;
-        }
-        Ok(fields)
-    }
-}
-
-macro_rules! read_fields {
-    ($($type:ident),+) => {$(
-        impl<'de> Deserialize<'de> for $type<'de> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_map(FieldsOf(PhantomData))
-            }
-        }
-    )+};
-}
-
-read_fields!(ReadMessage, ReadStore, ReadEvent);
-
-#[derive(Default)]
-struct ReadMessage<'de> {
-    version: u64,
-    topic: String,
-    is_batch: bool,
-    stores: Vec<ReadStore<'de>>,
-    events: Vec<ReadEvent<'de>>,
-}
-
-impl<'de> Fields<'de> for ReadMessage<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "version" => self.version = map.next_value()?,
-            "topic" => self.topic = map.next_value()?,
-            "batch" => self.is_batch = map.next_value()?,
-            // What another version has here is nobody's business.
-            "stores" if self.version == VERSION => self.stores = map.next_value()?,
-            "events" if self.version == VERSION => self.events = map.next_value()?,
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-struct ReadStore<'de> {
-    place: StorePlace,
-    of: PhantomData<&'de ()>,
-}
-
-impl Default for ReadStore<'_> {
-    fn default() -> Self {
-        let place = StorePlace {
-            name: String::new(),
-            url: None,
-            python: Value::Nil,
-        };
-        Self {
-            place,
-            of: PhantomData,
-        }
-    }
-}
-
-impl<'de> Fields<'de> for ReadStore<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "name" => self.place.name = map.next_value()?,
-            "url" => self.place.url = map.next_value()?,
-            "python" => self.place.python = map.next_value()?,
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct ReadEvent<'de> {
-    kind: &'de str,
-    object: Option<&'de [u8]>,
-    key: Option<Value>,
-    evict: bool,
-    metadata: Metadata,
-    store: Option<usize>,
-}
-
-impl<'de> Fields<'de> for ReadEvent<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "type" => self.kind = map.next_value()?,
-            "object" => self.object = Some(map.next_value()?),
-            "key" => self.key = Some(map.next_value()?),
-            "evict" => self.evict = map.next_value()?,
-            "metadata" => self.metadata = map.next_value()?,
-            "store" => self.store = map.next_value()?,
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-impl ReadEvent<'_> {
-    fn event(self, stores: &[ReadStore<'_>], message: &Object) -> Result<Event> {
-        let store = match self.store {
-            None => None,
-            Some(place) => {
-                let found = stores.get(place).map(|store| store.place.clone());
-                Some(found.ok_or_else(|| no_event("it names a store that it does not have"))?)
-            }
-        };
-        match self.kind {
-            END => Ok(Event::End),
-            OBJECT => {
-                let bytes = self.object.ok_or_else(|| no_event("it has no object"))?;
-                Ok(Event::Object {
-                    frame: part_of(message.blob(), bytes),
-                    metadata: self.metadata,
-                    store,
-                })
-            }
-            KEY => {
-                let key = match self.key {
-                    Some(Value::Str(name)) => Key::new(&name)?,
-                    _ => {
-                        return Err(no_event(
-                            "its key is of a connector that only its producer's language has",
-                        ));
-                    }
-                };
-                Ok(Event::Key {
-                    key,
-                    evict: self.evict,
-                    metadata: self.metadata,
-                    store: store.ok_or_else(|| no_event("its key is of no store"))?,
-                })
-            }
-            other => Err(newer(&format!("the type {other:?}"))),
+                metadata: unpack(message, metadata)?,
+                store: stores.get(store).cloned().ok_or_else(no_store)?,
+            })
         }
     }
 }

@@ -40,11 +40,18 @@ pub(in super::super) fn decode<'py>(
     frame: &Frame<'_>,
     source: &Source,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let stream = frame.stream();
+    decode_part(py, Some((frame, source)), frame.stream())
+}
+
+/// One value, which may refer to the buffers of the frame that it is part of.
+pub(in super::super) fn decode_part<'py>(
+    py: Python<'py>,
+    message: Option<(&Frame<'_>, &Source)>,
+    stream: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
     let mut tree = Tree {
         py,
-        frame,
-        source,
+        message,
         keys: Keys::for_stream(stream),
         depth: 0,
     };
@@ -107,8 +114,7 @@ pub(in super::super) fn decode_leaves<'py>(
 
 struct Tree<'a, 'py> {
     py: Python<'py>,
-    frame: &'a Frame<'a>,
-    source: &'a Source,
+    message: Option<(&'a Frame<'a>, &'a Source)>,
     keys: Keys<'a, 'py>,
     depth: usize,
 }
@@ -257,19 +263,19 @@ impl<'a, 'py> Tree<'a, 'py> {
     fn buffer(&self, content: &[u8]) -> Value<'py> {
         let py = self.py;
         let (leaf, index) = BufferLeaf::parse(content)?;
-        let range = self
-            .frame
+        let (frame, source) = self.message.ok_or_else(malformed)?;
+        let range = frame
             .buffer_ranges()
             .get(index)
             .cloned()
             .ok_or_else(malformed)?;
         Ok(match leaf {
-            BufferLeaf::Bytes => text::copy_to_bytes(py, self.frame.buffer(index))?,
-            BufferLeaf::MutableBytes => text::copy_to_bytearray(py, self.frame.buffer(index))?,
-            BufferLeaf::Str => text::decode_str(py, self.frame.buffer(index))?,
+            BufferLeaf::Bytes => text::copy_to_bytes(py, frame.buffer(index))?,
+            BufferLeaf::MutableBytes => text::copy_to_bytearray(py, frame.buffer(index))?,
+            BufferLeaf::Str => text::decode_str(py, frame.buffer(index))?,
             BufferLeaf::Ndarray(description) => {
                 let description = Description::parse(description)?;
-                ndarray::build(py, &description, self.source.memory(py, range))?
+                ndarray::build(py, &description, source.memory(py, range))?
             }
         })
     }

@@ -8,5 +8,5 @@ mod decode;
 mod encode;
 mod keys;
 
-pub(super) use decode::{decode, decode_leaves};
+pub(super) use decode::{decode, decode_leaves, decode_part};
 pub(super) use encode::{encode, encode_leaves};

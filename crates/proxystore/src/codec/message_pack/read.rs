@@ -69,6 +69,20 @@ impl<'a> Reader<'a> {
         self.step().ok_or_else(malformed)
     }
 
+    /// The next value, whatever it is, as the bytes that it lies in.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub fn value(&mut self) -> Result<&'a [u8]> {
+        let (start, pending) = (self.rest, self.pending);
+        loop {
+            self.token()?;
+            if self.pending < pending {
+                return Ok(&start[..start.len() - self.rest.len()]);
+            }
+        }
+    }
+
     #[inline(always)]
     fn step(&mut self) -> Option<Token<'a>> {
         self.pending = self.pending.checked_sub(1)?;

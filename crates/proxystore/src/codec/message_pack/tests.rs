@@ -96,6 +96,20 @@ fn more_elements_than_bytes_are_refused() {
 }
 
 #[test]
+fn a_value_is_all_its_bytes() {
+    // [[1, {"a": []}], 2]
+    let bytes = [0x92, 0x92, 1, 0x81, 0xa1, b'a', 0x90, 2];
+    let mut reader = Reader::new(&bytes);
+    assert_eq!(reader.token().unwrap(), Token::Array(2));
+    assert_eq!(reader.value().unwrap(), &bytes[1..7]);
+    assert_eq!(reader.value().unwrap(), [2]);
+    assert!(reader.is_at_end());
+    assert!(reader.value().is_err());
+    assert_eq!(Reader::new(&bytes).value().unwrap(), bytes);
+    assert!(Reader::new(&bytes[..7]).value().is_err());
+}
+
+#[test]
 fn every_extension_has_its_number() {
     for extension in Extension::ALL {
         assert_eq!(Extension::from_number(extension as i8), Some(extension));

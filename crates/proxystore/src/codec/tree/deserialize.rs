@@ -54,21 +54,27 @@ pub(super) fn from_object<'de, T: Deserialize<'de>>(object: &'de Object) -> Resu
             let description = Description::parse(object.stream())?;
             Leaf::Array(Elements::new(&description, object.buffer(0)?)?)
         }
-        _ => {
-            let mut reader = Reader::new(object.stream());
-            let value = T::deserialize(Tree {
-                object,
-                reader: &mut reader,
-                depth: 0,
-            })?;
-            return if reader.is_at_end() {
-                Ok(value)
-            } else {
-                Err(malformed().into())
-            };
-        }
+        _ => return from_part(object, object.stream()),
     };
     T::deserialize(leaf)
+}
+
+/// From one value of an object's tree.
+pub(super) fn from_part<'de, T: Deserialize<'de>>(
+    object: &'de Object,
+    part: &'de [u8],
+) -> Result<T, Failure> {
+    let mut reader = Reader::new(part);
+    let value = T::deserialize(Tree {
+        object,
+        reader: &mut reader,
+        depth: 0,
+    })?;
+    if reader.is_at_end() {
+        Ok(value)
+    } else {
+        Err(malformed().into())
+    }
 }
 
 fn text(utf8: &[u8]) -> Result<&str, Failure> {

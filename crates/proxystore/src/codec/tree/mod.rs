@@ -24,8 +24,8 @@ pub use value::Value;
 use super::typed::{Decode, Encode, Encoded, Object};
 use crate::frame::Codec;
 use crate::{Error, ErrorKind, Result};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 /// A value of any serde type, as a plain tree of values.
 ///
@@ -62,7 +62,12 @@ impl<T: DeserializeOwned> Decode for MessagePack<T> {
 /// [`ErrorKind::Encode`] if serde says so, or for what is nested deeper than
 /// [`MAX_DEPTH`](super::message_pack::MAX_DEPTH).
 pub fn encode<'a, T: Serialize + ?Sized>(value: &T) -> Result<Encoded<'a>> {
-    let stream = serialize::to_bytes(value).map_err(|error| {
+    Ok(Encoded::new(Codec::MessagePack).stream(pack(value)?))
+}
+
+/// A value as MessagePack alone.
+pub(crate) fn pack<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    serialize::to_bytes(value).map_err(|error| {
         Error::new(
             ErrorKind::Encode,
             format!(
@@ -71,8 +76,7 @@ pub fn encode<'a, T: Serialize + ?Sized>(value: &T) -> Result<Encoded<'a>> {
             ),
         )
         .with_source(error)
-    })?;
-    Ok(Encoded::new(Codec::MessagePack).stream(stream))
+    })
 }
 
 /// A value of an object's tree. Text, bytes and arrays that are objects of their own are read too.
@@ -80,26 +84,27 @@ pub fn encode<'a, T: Serialize + ?Sized>(value: &T) -> Result<Encoded<'a>> {
 /// # Errors
 /// [`ErrorKind::WrongType`] if the object is no tree, or one of another form than `T`'s.
 pub fn decode<T: DeserializeOwned>(object: &Object) -> Result<T> {
-    decode_borrowed(object)
-}
-
-/// As [`decode`], of a type that may keep text and bytes where they lie.
-pub(crate) fn decode_borrowed<'de, T: Deserialize<'de>>(object: &'de Object) -> Result<T> {
-    let wrong = |error: deserialize::Failure| {
-        let name = std::any::type_name::<T>();
-        match error {
-            deserialize::Failure::Frame(error) => error,
-            deserialize::Failure::Type(message) => Error::new(
-                ErrorKind::WrongType,
-                format!("the object is no `{name}`: {message}"),
-            ),
-        }
-    };
     match object.codec() {
         Codec::MessagePack | Codec::Str | Codec::Bytes | Codec::Ndarray => {
-            deserialize::from_object(object).map_err(wrong)
+            deserialize::from_object(object).map_err(wrong::<T>)
         }
         _ => Err(object.mismatch(std::any::type_name::<T>(), "MessagePack")),
+    }
+}
+
+/// One value of an object's tree, which lies in these bytes of it.
+pub(crate) fn unpack<T: DeserializeOwned>(object: &Object, part: &[u8]) -> Result<T> {
+    deserialize::from_part(object, part).map_err(wrong::<T>)
+}
+
+fn wrong<T>(error: deserialize::Failure) -> Error {
+    let name = std::any::type_name::<T>();
+    match error {
+        deserialize::Failure::Frame(error) => error,
+        deserialize::Failure::Type(message) => Error::new(
+            ErrorKind::WrongType,
+            format!("the object is no `{name}`: {message}"),
+        ),
     }
 }
 

@@ -1,44 +1,10 @@
 //! Publish and subscribe: a message reaches those who listen at that moment.
 
-use super::INLINE_BELOW;
 use crate::connectors::redis::RedisConfig;
 use crate::connectors::redis::messages::{Listening, Messages};
-use crate::stream::{Publisher, Subscriber, no_message};
-use crate::{Blob, Payload, Result};
+use crate::stream::{Subscriber, no_message};
+use crate::{Blob, Result};
 use std::time::Duration;
-
-/// Publishes to those who listen; others never see the message. The topic is the channel.
-#[derive(Debug)]
-pub struct RedisPublisher {
-    server: Messages,
-}
-
-impl RedisPublisher {
-    /// A publisher that connects when it first sends.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if a field is wrong.
-    pub fn new(config: RedisConfig) -> Result<Self> {
-        Ok(Self {
-            server: Messages::new(config)?,
-        })
-    }
-}
-
-impl Publisher for RedisPublisher {
-    fn send(&mut self, topic: &str, message: &Payload<'_>) -> Result<()> {
-        self.server.publish(topic, message)
-    }
-
-    fn inline_below(&self) -> usize {
-        INLINE_BELOW
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.server.close();
-        Ok(())
-    }
-}
 
 /// Listens to one or more topics, from when it was made.
 #[derive(Debug)]

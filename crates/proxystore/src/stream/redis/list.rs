@@ -1,44 +1,11 @@
 //! Lists: each message waits for one consumer.
 
-use super::{INLINE_BELOW, until};
+use super::until;
 use crate::connectors::redis::RedisConfig;
 use crate::connectors::redis::messages::Messages;
-use crate::stream::{Publisher, Subscriber, no_message};
-use crate::{Blob, Payload, Result};
+use crate::stream::{Subscriber, no_message};
+use crate::{Blob, Result};
 use std::time::Duration;
-
-/// Appends to a list in Redis, where messages wait for a consumer. The topic is the list's key.
-#[derive(Debug)]
-pub struct RedisQueuePublisher {
-    server: Messages,
-}
-
-impl RedisQueuePublisher {
-    /// A publisher that connects when it first sends.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if a field is wrong.
-    pub fn new(config: RedisConfig) -> Result<Self> {
-        Ok(Self {
-            server: Messages::new(config)?,
-        })
-    }
-}
-
-impl Publisher for RedisQueuePublisher {
-    fn send(&mut self, topic: &str, message: &Payload<'_>) -> Result<()> {
-        self.server.push(topic, message)
-    }
-
-    fn inline_below(&self) -> usize {
-        INLINE_BELOW
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.server.close();
-        Ok(())
-    }
-}
 
 /// Takes messages out of a list in Redis. Each goes to one subscriber, and is lost with it.
 #[derive(Debug)]

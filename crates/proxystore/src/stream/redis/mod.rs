@@ -23,10 +23,12 @@
 
 mod channel;
 mod list;
+mod publisher;
 mod replayed;
 
-pub use channel::{RedisPublisher, RedisSubscriber};
-pub use list::{RedisQueuePublisher, RedisQueueSubscriber};
+pub use channel::RedisSubscriber;
+pub use list::RedisQueueSubscriber;
+pub use publisher::{CommandPublisher, Publish, Push, RedisPublisher, RedisQueuePublisher};
 pub use replayed::{RedisStreamPublisher, RedisStreamSubscriber, StreamPosition};
 
 use crate::Result;
