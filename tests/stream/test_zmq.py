@@ -91,3 +91,29 @@ def test_waiting_for_nobody_ends(publisher: Any) -> None:
 def test_a_taken_port_is_refused(publisher: Any) -> None:
     with pytest.raises(zmq.ZMQError):
         ZeroMQPublisher(HOST, publisher.port)
+
+
+def test_a_slow_subscriber_misses_nothing(publisher: Any) -> None:
+    """No high-water mark: what it has not received yet waits in memory."""
+    subscriber = ZeroMQSubscriber(HOST, publisher.port)
+    publisher.wait_for_subscribers(timeout=30)
+    count = 20_000  # twenty times the library's own mark, and more than sockets hold
+    for i in range(count):
+        publisher.send_message('t', b'%d' % i + bytes(1000))
+    got = (int(subscriber.next_message().rstrip(b'\0')) for _ in range(count))
+    assert list(got) == [*range(count)]
+    subscriber.close()
+
+
+def test_a_subscriber_that_is_gone_keeps_nothing_in_memory(publisher: Any) -> None:
+    subscriber = ZeroMQSubscriber(HOST, publisher.port)
+    publisher.wait_for_subscribers(timeout=30)
+    subscriber.close()
+    publisher.wait_for_subscribers(0)
+    for _ in range(1000):
+        publisher.send_message('t', bytes(1000))
+    other = ZeroMQSubscriber(HOST, publisher.port)
+    publisher.wait_for_subscribers(timeout=30)
+    publisher.send_message('t', b'new')
+    assert other.next_message() == b'new'
+    other.close()

@@ -29,21 +29,12 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Coroutine
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
 
 from proxystore._optional import require
-
-if TYPE_CHECKING:
-    import sys
-
-    if sys.version_info >= (3, 11):
-        from typing import Self
-    else:
-        from typing_extensions import Self
+from proxystore.stream.shims._replayed import ReplayedSubscriber
 
 __all__ = ['NatsPublisher', 'NatsSubscriber']
 
@@ -97,7 +88,7 @@ class NatsPublisher:
         self._client.run(self._client.jetstream.publish(topic, message))
 
 
-class NatsSubscriber:
+class NatsSubscriber(ReplayedSubscriber):
     """Reads a JetStream stream.
 
     In a group, a message counts as finished when the next one is asked for or
@@ -132,12 +123,7 @@ class NatsSubscriber:
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        self.last_id = start
-        self._topic = topic
-        self._group = group
-        self._timeout = timeout
-        self._waiting: list[Any] = []
-        self._unfinished: Any = None
+        super().__init__(topic, start, group, timeout)
         self._sign_of_life: Any = None
         self._sign_every = claim_after / 3
         self._client = _Client(self, servers, kwargs)
@@ -155,62 +141,31 @@ class NatsSubscriber:
             self._client.close()
             raise
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        return self.next_message()
-
     def close(self) -> None:
         """Finish the last message, and close the connection."""
         if not self._client.closed:
-            self._finish()
+            self._finish_last()
             self._client.close()
 
-    def next_message(self) -> bytes:
-        """Wait for a message and return it; the one before is finished.
+    def _begun(self, unfinished: Any) -> None:
+        signs = _signs_of_life(unfinished, self._sign_every)
+        self._sign_of_life = self._client.start(signs)
 
-        Raises:
-            TimeoutError: If there is none within `timeout`.
-        """
-        self._finish()
-        if not self._waiting:
-            self._waiting = self._wait()
-        message = self._waiting.pop(0)
-        self.last_id = str(message.metadata.sequence.stream)
-        if self._group is not None:
-            self._unfinished = message
-            self._sign_of_life = self._client.start(
-                _signs_of_life(message, self._sign_every)
-            )
-        data: bytes = message.data
-        return data
+    def _finish(self, unfinished: Any) -> None:
+        self._sign_of_life.cancel()
+        self._client.run(unfinished.ack_sync())
 
-    def _finish(self) -> None:
-        if self._unfinished is not None:
-            self._sign_of_life.cancel()
-            self._client.run(self._unfinished.ack_sync())
-            self._unfinished = None
-
-    def _wait(self) -> list[Any]:
+    def _read(self, left: float | None) -> list[tuple[str, bytes, Any]]:
         from nats.errors import TimeoutError as Nothing
 
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
         # One at a time in a group: others of it get the rest.
         count = _AT_ONCE if self._group is None else 1
-        while True:
-            wait = _LONGEST_REQUEST
-            if deadline is not None:
-                wait = min(wait, max(deadline - time.monotonic(), 0.001))
-            try:
-                found: list[Any] = self._client.run(self._pull.fetch(count, wait))
-                return found
-            except Nothing:
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise TimeoutError(
-                        f'no message in the stream {self._topic!r} within '
-                        f'{self._timeout} s'
-                    ) from None
+        wait = _LONGEST_REQUEST if left is None else min(_LONGEST_REQUEST, left)
+        try:
+            found = self._client.run(self._pull.fetch(count, wait))
+        except Nothing:
+            return []
+        return [(str(m.metadata.sequence.stream), m.data, m) for m in found]
 
 
 class _Client:

@@ -25,20 +25,11 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from typing import TYPE_CHECKING
 from typing import Any
 
 from proxystore._optional import require
+from proxystore.stream.shims._replayed import ReplayedSubscriber
 from proxystore.stream.shims.redis import connect
-
-if TYPE_CHECKING:
-    import sys
-
-    if sys.version_info >= (3, 11):
-        from typing import Self
-    else:
-        from typing_extensions import Self
 
 __all__ = ['RedisStreamPublisher', 'RedisStreamSubscriber']
 
@@ -88,7 +79,7 @@ class RedisStreamPublisher:
         self._client.xadd(topic, {_FIELD: message}, maxlen=self._max_length)
 
 
-class RedisStreamSubscriber:
+class RedisStreamSubscriber(ReplayedSubscriber):
     """Reads a Redis stream.
 
     In a group, a message counts as finished when the next one is asked for or
@@ -129,16 +120,11 @@ class RedisStreamSubscriber:
         **kwargs: Any,
     ) -> None:
         self._client = connect(self, hostname, port, kwargs)
-        self._topic = topic
-        self._group = group
+        super().__init__(topic, start, group, timeout)
         self._name = name or f'{socket.gethostname()}-{os.getpid()}'
         self._claim_after = claim_after
-        self._timeout = timeout
-        self._waiting: list[tuple[bytes, bytes]] = []
-        self._unfinished: bytes | None = None
         self._recovered: str | None = '0'
         self._claim_from: Any = '0-0'
-        self.last_id = start
         if group is not None:
             redis = require('redis', extra='redis', user=type(self).__name__)
             try:
@@ -151,61 +137,26 @@ class RedisStreamSubscriber:
             newest = self._client.xrevrange(topic, count=1)
             self.last_id = newest[0][0].decode() if newest else '0-0'
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        return self.next_message()
-
     def close(self) -> None:
         """Finish the last message, and close the connections."""
-        self._finish()
+        self._finish_last()
         self._client.close()
 
-    def next_message(self) -> bytes:
-        """Wait for a message and return it; the one before is finished.
+    def _finish(self, unfinished: Any) -> None:
+        self._client.xack(self._topic, self._group, unfinished)
 
-        Raises:
-            TimeoutError: If there is none within `timeout`.
-        """
-        self._finish()
-        if not self._waiting:
-            deadline = None
-            if self._timeout is not None:
-                deadline = time.monotonic() + self._timeout
-            self._wait(deadline)
-        identity, message = self._waiting.pop(0)
-        self.last_id = identity.decode()
+    def _read(self, left: float | None) -> list[tuple[str, bytes, Any]]:
         if self._group is not None:
-            self._unfinished = identity
-        return message
-
-    def _finish(self) -> None:
-        if self._unfinished is not None:
-            self._client.xack(self._topic, self._group, self._unfinished)
-            self._unfinished = None
-
-    def _wait(self, deadline: float | None) -> None:
-        """Read until something is waiting."""
-        while not self._waiting:
-            if self._group is not None and self._recover():
-                return
-            # Redis takes 0 for: any time.
-            wait = 0
-            if self._claim_after is not None:
-                wait = max(1, int(self._claim_after * 1000))
-            if deadline is not None:
-                left = max(1, int((deadline - time.monotonic()) * 1000))
-                wait = min(wait, left) if wait else left
-            self._waiting = self._read(wait)
-            if self._waiting:
-                return
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(
-                    f'no message in the stream {self._topic!r} within {self._timeout} s'
-                )
-
-    def _read(self, wait: int) -> list[tuple[bytes, bytes]]:
+            found = self._recover()
+            if found:
+                return found
+        # Redis takes 0 for: any time.
+        wait = 0
+        if self._claim_after is not None:
+            wait = max(1, int(self._claim_after * 1000))
+        if left is not None:
+            most = max(1, int(left * 1000))
+            wait = min(wait, most) if wait else most
         if self._group is None:
             answer = self._client.xread(
                 {self._topic: self.last_id}, count=_AT_ONCE, block=wait
@@ -217,7 +168,7 @@ class RedisStreamSubscriber:
             )
         return _messages(_entries(answer))
 
-    def _recover(self) -> bool:
+    def _recover(self) -> list[tuple[str, bytes, Any]]:
         """Take up what was delivered before and not finished."""
         while self._recovered is not None:
             answer = self._client.xreadgroup(
@@ -228,21 +179,21 @@ class RedisStreamSubscriber:
                 self._recovered = None
                 break
             self._recovered = entries[0][0].decode()
-            self._waiting = _messages(entries)
-            if self._waiting:
-                return True
-        if self._claim_after is not None:
-            answer = self._client.xautoclaim(
-                self._topic,
-                self._group,
-                self._name,
-                min_idle_time=int(self._claim_after * 1000),
-                start_id=self._claim_from,
-                count=1,
-            )
-            self._claim_from = answer[0]
-            self._waiting = _messages(answer[1])
-        return bool(self._waiting)
+            found = _messages(entries)
+            if found:
+                return found
+        if self._claim_after is None:
+            return []
+        answer = self._client.xautoclaim(
+            self._topic,
+            self._group,
+            self._name,
+            min_idle_time=int(self._claim_after * 1000),
+            start_id=self._claim_from,
+            count=1,
+        )
+        self._claim_from = answer[0]
+        return _messages(answer[1])
 
 
 def _entries(answer: Any) -> list[Any]:
@@ -256,6 +207,6 @@ def _entries(answer: Any) -> list[Any]:
     return [*answer[0][1]]
 
 
-def _messages(entries: list[Any]) -> list[tuple[bytes, bytes]]:
+def _messages(entries: list[Any]) -> list[tuple[str, bytes, Any]]:
     # An entry that was trimmed meanwhile has no fields.
-    return [(identity, fields[_FIELD]) for identity, fields in entries if fields]
+    return [(id_.decode(), fields[_FIELD], id_) for id_, fields in entries if fields]
