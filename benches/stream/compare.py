@@ -4,7 +4,8 @@
 
 Every system is a producer and a consumer process, ProxyStore 1.1 in a virtual environment of its
 own (`.build/bench/v1`). The producer sends arrays as fast as it can; a run ends when the consumer
-has used the last one. Rounds are interleaved; tables show medians.
+has used the last one. Rounds are interleaved; tables show medians. It ends with 1 if at 10 kB ours,
+as it comes, is slower than plain data by more than the noise.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ LABELS = {
     'v1': 'ProxyStore 1.1',
 }
 BROKERS = {'redis': 'a Redis list', 'queue': 'a multiprocessing queue'}
+PAR = 0.9
+"""Medians of one system differ by as much from run to run."""
 Rates = dict[str, dict[str, dict[str, float]]]
 
 
@@ -166,7 +169,7 @@ in shared memory. Linux {platform.release()}, {os.cpu_count()} CPUs, CPython {pl
         text += f'\nThrough {BROKERS[broker]}:\n\n{table(by_size)}\n'
     print(text)
     at_10_kb = [row['10 kB'] for row in rates.values() if '10 kB' in row]
-    missed = sum(row['ours'] < row['plain'] for row in at_10_kb)
+    missed = sum(row['ours'] < PAR * row['plain'] for row in at_10_kb)
     if options.write:
         replace_section(options.write, 'Streams', text)
         draw(rates, sizes, options.write.parent / 'plots' / 'stream.svg')

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +20,8 @@ from proxystore.stream.protocols import MessagePublisher
 from proxystore.stream.protocols import MessageSubscriber
 from proxystore.stream.shims.kafka import KafkaPublisher
 from proxystore.stream.shims.kafka import KafkaSubscriber
+
+SPAWN = multiprocessing.get_context('spawn')
 
 
 @pytest.fixture(scope='module')
@@ -38,13 +44,14 @@ def publisher(servers: str, **options: Any) -> KafkaPublisher:
     return KafkaPublisher(confluent_kafka.Producer(settings))
 
 
-def subscriber(servers: str, topic: str) -> KafkaSubscriber:
+def subscriber(servers: str, topic: str, **options: Any) -> KafkaSubscriber:
     client = confluent_kafka.Consumer(
         {
             'bootstrap.servers': servers,
             'group.id': uuid.uuid4().hex,
             'auto.offset.reset': 'earliest',
             'enable.partition.eof': True,
+            **options,
         }
     )
     client.subscribe([topic])
@@ -104,3 +111,84 @@ def test_an_error_of_the_consumer_raises(servers: str, topic: str) -> None:
     receiver.close()
     with pytest.raises(RuntimeError):
         receiver.next_message()
+
+
+def in_group(topic: str) -> dict[str, Any]:
+    return {
+        'group.id': f'group-{topic}',
+        'enable.auto.offset.store': False,
+        'auto.commit.interval.ms': 50,
+        # The cluster takes 3 s to let a group's first members in.
+        'session.timeout.ms': 4500,
+        'heartbeat.interval.ms': 200,
+    }
+
+
+def work_until_killed(servers: str, topic: str, results: Any) -> None:
+    consumer = StreamConsumer[Any](subscriber(servers, topic, **in_group(topic)))
+    results.put([consumer.next_object() for _ in range(3)])
+    time.sleep(600)
+
+
+def committed(servers: str, topic: str) -> int:
+    client = confluent_kafka.Consumer(
+        {'bootstrap.servers': servers, 'group.id': in_group(topic)['group.id']}
+    )
+    try:
+        partitions = client.list_topics(topic, timeout=30).topics[topic].partitions
+        asked = [confluent_kafka.TopicPartition(topic, one) for one in partitions]
+        found: int = max(one.offset for one in client.committed(asked, timeout=30))
+        return found
+    finally:
+        client.close()
+
+
+def test_a_killed_consumer_loses_nothing(servers: str, topic: str) -> None:
+    with StreamProducer[Any](publisher(servers)) as producer:
+        for i in range(6):
+            producer.send(topic, i)
+        producer.close_topics(topic)
+    results = SPAWN.Queue()
+    lost = SPAWN.Process(target=work_until_killed, args=(servers, topic, results))
+    lost.start()
+    assert results.get(timeout=60) == [0, 1, 2]
+    deadline = time.monotonic() + 60
+    # Two are finished, and one is being worked on.
+    while committed(servers, topic) != 2:
+        assert time.monotonic() < deadline
+    assert lost.pid is not None
+    os.kill(lost.pid, signal.SIGKILL)
+    lost.join()
+    heir = subscriber(servers, topic, **in_group(topic))
+    with StreamConsumer[Any](heir) as consumer:
+        assert list(consumer) == [2, 3, 4, 5]
+    assert committed(servers, topic) == 7  # the end was finished too
+
+
+def test_a_client_that_counts_what_was_received(servers: str, topic: str) -> None:
+    """As it is configured if nothing is said: what the lost one had is lost."""
+    options = {**in_group(topic), 'enable.auto.offset.store': True}
+    sender = publisher(servers)
+    for i in range(3):
+        sender.send_message(topic, b'%d' % i)
+    sender.close()
+    lost = subscriber(servers, topic, **options)
+    assert [lost.next_message(), lost.next_message()] == [b'0', b'1']
+    lost.client.close()  # as if it died once it had told
+    heir = subscriber(servers, topic, **options)
+    assert heir.next_message() == b'2'
+    heir.close()
+
+
+def test_a_slow_consumer_comes_back(servers: str, topic: str) -> None:
+    sender = publisher(servers)
+    for i in range(3):
+        sender.send_message(topic, b'%d' % i)
+    sender.close()
+    slow = subscriber(
+        servers, topic, **in_group(topic), **{'max.poll.interval.ms': 5000}
+    )
+    assert slow.next_message() == b'0'
+    time.sleep(6.5)  # its place in the group is lost, and so is that it finished
+    assert [slow.next_message() for _ in range(3)] == [b'0', b'1', b'2']
+    slow.close()

@@ -1,10 +1,10 @@
 //! The factory in a store's proxies: a key, and what is needed to reopen the store.
 
-use crate::codec::{self, Pickles};
-use crate::error::to_python;
+use crate::codec;
 use crate::metrics;
 use crate::proxy;
-use crate::store::{PyStore, failed_deserializer};
+use crate::store::PyStore;
+use crate::stream;
 use proxystore::{Access, Blob};
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
@@ -114,35 +114,7 @@ impl PyStoreFactory {
         let (Some(frame), parts) = (self.frame.get(), self.parts()?) else {
             return Err(PyTypeError::new_err("this factory holds no object"));
         };
-        let recipe = parts.recipe.bind(py);
-        let settings = recipe.get_item(3)?;
-        let name = recipe.get_item(0)?;
-        // A store that is open here says what it takes; an event may be forged.
-        let demands = match registry(py).get_item(&name)? {
-            Some(store) => store.getattr(intern!(py, "_sealing"))?,
-            None => settings.clone(),
-        };
-        let demands = demands.cast::<PyDict>().ok();
-        let demand = |of: &str, default: bool| match demands.map(|all| all.get_item(of)) {
-            Some(Ok(Some(value))) => value.is_truthy(),
-            Some(Err(error)) => Err(error),
-            _ => Ok(default),
-        };
-        if demand("encryption", false)? || demand("signing", false)? {
-            let error = proxystore::stream::sealed(&name.str()?.to_string_lossy());
-            return Err(to_python(py, error));
-        }
-        let pickles = Pickles::of(demand("pickle", true)?);
-        if let Ok(settings) = settings.cast::<PyDict>()
-            && let Some(deserializer) = settings.get_item(intern!(py, "deserializer"))?
-            && !deserializer.is_none()
-        {
-            let bytes = codec::bytes_for_deserializer(py, frame)?;
-            return deserializer
-                .call1((bytes,))
-                .map_err(|cause| failed_deserializer(py, cause));
-        }
-        codec::decode(py, frame, pickles)
+        stream::decode_inline(frame, parts.recipe.bind(py))
     }
 
     fn parts(&self) -> PyResult<&Parts> {

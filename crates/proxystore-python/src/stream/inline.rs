@@ -1,12 +1,15 @@
 //! Small objects that travel inside an event of a stream instead of through a connector.
 
-use crate::codec::{self, BlobMemory, Source};
-use crate::factory::PyStoreFactory;
+use crate::codec::{self, BlobMemory, Pickles, Source};
+use crate::error::to_python;
+use crate::factory::{PyStoreFactory, registry};
 use crate::proxy;
+use crate::store::failed_deserializer;
 use proxystore::Blob;
 use proxystore::frame::{Codec, Frame};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 /// The proxy of an object that came as a frame in the event. It is resolved already, unless decoding
 /// may import packages: who only passes the proxy on need not have them.
@@ -38,4 +41,43 @@ fn is_at_hand(py: Python<'_>, blob: &Blob) -> PyResult<bool> {
         Codec::Ndarray => codec::is_numpy_loaded(py)?,
         _ => false,
     })
+}
+
+/// An object that came along, by its store's deserializer if it has one.
+///
+/// # Errors
+/// `UntrustedFrameError` if the store takes no such object.
+pub(crate) fn decode_inline<'py>(
+    frame: &Blob,
+    recipe: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = recipe.py();
+    let settings = recipe.get_item(3)?;
+    let name = recipe.get_item(0)?;
+    // A store that is open here says what it takes; an event may be forged.
+    let demands = match registry(py).get_item(&name)? {
+        Some(store) => store.getattr(intern!(py, "_sealing"))?,
+        None => settings.clone(),
+    };
+    let demands = demands.cast::<PyDict>().ok();
+    let demand = |of: &str, default: bool| match demands.map(|all| all.get_item(of)) {
+        Some(Ok(Some(value))) => value.is_truthy(),
+        Some(Err(error)) => Err(error),
+        _ => Ok(default),
+    };
+    if demand("encryption", false)? || demand("signing", false)? {
+        let error = proxystore::stream::sealed(&name.str()?.to_string_lossy());
+        return Err(to_python(py, error));
+    }
+    let pickles = Pickles::of(demand("pickle", true)?);
+    if let Ok(settings) = settings.cast::<PyDict>()
+        && let Some(deserializer) = settings.get_item(intern!(py, "deserializer"))?
+        && !deserializer.is_none()
+    {
+        let bytes = codec::bytes_for_deserializer(py, frame)?;
+        return deserializer
+            .call1((bytes,))
+            .map_err(|cause| failed_deserializer(py, cause));
+    }
+    codec::decode(py, frame, pickles)
 }

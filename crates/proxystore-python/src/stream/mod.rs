@@ -6,6 +6,8 @@ mod packed;
 mod receive;
 mod send;
 
+pub(crate) use inline::decode_inline;
+
 use pyo3::prelude::*;
 
 /// Adds the room's names to the module.

@@ -28,8 +28,9 @@ pub type Pieces<'a> = SmallVec<[&'a [u8]; 4]>;
 /// use proxystore::codec::Object;
 /// use proxystore::stream::form::{Form, Row};
 ///
-/// let written = Form { rows: [Row::End].into_iter().collect(), ..Form::new("topic") }.encode();
-/// let message = written.with_payload(|payload| payload.to_vec());
+/// let mut form = Form::new("topic");
+/// form.rows.push(Row::End);
+/// let message = form.encode().with_payload(|payload| payload.to_vec());
 /// let object = Object::parse(message.into())?;
 /// let form = Form::read(object.stream(), |index| object.buffer(index).ok())?;
 /// assert_eq!(form.topic, "topic");
@@ -37,6 +38,7 @@ pub type Pieces<'a> = SmallVec<[&'a [u8]; 4]>;
 /// # Ok::<(), proxystore::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Form<'a, O> {
     /// Topic of all events.
     pub topic: &'a str,
@@ -50,6 +52,10 @@ pub struct Form<'a, O> {
 
 /// One event.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a further kind is a further version"
+)]
 pub enum Row<'a, O> {
     /// The key of an object in a store.
     Key {

@@ -22,10 +22,12 @@ pub type RedisQueuePublisher = CommandPublisher<Push>;
 
 /// `PUBLISH`.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Publish {}
 
 /// `RPUSH`.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Push {}
 
 /// A command that sends a message.
