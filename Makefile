@@ -55,7 +55,7 @@ test-rust: machine reports redis $(VENV)/.group-test
 	@PROXYSTORE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --workspace --all-features --no-fail-fast 2>&1 | tee $(REPORTS)/rust.log
 
 .PHONY: test-python
-test-python: $(VENV)/.commands $(VENV)/.group-test reports redis nats chromium
+test-python: $(VENV)/.commands $(VENV)/.group-test reports redis nats chromium hosts
 	@echo "==> Python tests ($(TAG))"
 	@$(VENV)/bin/python -m pytest -m 'not integration' --junitxml=$(REPORTS)/python-$(TAG).xml
 
@@ -171,6 +171,10 @@ azurite:
 .PHONY: chromium
 chromium:
 	@scripts/install_chromium.sh
+
+.PHONY: hosts
+hosts:
+	@scripts/install_hosts.sh
 
 .PHONY: reports
 reports:

@@ -20,7 +20,12 @@ __all__ = ['EndpointConnector', 'EndpointConnectorError', 'EndpointKey']
 
 
 class EndpointConnectorError(ConnectorError):
-    """No endpoint of those that were named is configured and runs here."""
+    """What went wrong at an endpoint.
+
+    What a connector raises also is of the class of `proxystore.exceptions`
+    that says what it was, such as `ConnectorUnreachableError`: see
+    `proxystore.endpoint.exceptions`.
+    """
 
 
 class EndpointKey(NamedTuple):

@@ -2,11 +2,10 @@
 
 use super::instance;
 use super::serve::serve;
-use super::socket::Stream;
+use super::socket::{Socket, Stream};
 use super::status::Service;
 use crate::config::{Config, HostType};
 use crate::log;
-use crate::wire::Answer;
 use proxystore::{Error, ErrorKind, Result};
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
@@ -14,7 +13,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// Longest path that the address of a unix socket holds.
@@ -118,12 +116,12 @@ fn is_mine(stream: &UnixStream, me: u32) -> bool {
         .is_ok_and(|peer| peer.uid() == me || peer.uid() == 0)
 }
 
-async fn refuse(mut stream: UnixStream) {
+async fn refuse(stream: UnixStream) {
     let error = Error::new(
         ErrorKind::PermissionDenied,
         "this endpoint is another user's",
     );
-    let _ = stream.write_all(&Answer::failed(&error).encode(0)).await;
+    Socket::new(Stream::Unix(stream)).farewell(&error).await;
 }
 
 /// The socket lies in the endpoint's folder, or, where the path is too long or the file system has

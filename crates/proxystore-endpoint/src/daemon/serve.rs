@@ -30,7 +30,7 @@ pub(super) async fn serve(service: Arc<Service>, stream: Stream, token: Option<A
     client.service.connections.fetch_sub(1, Relaxed);
     if let Err(error) = ended {
         // Best effort: whoever sends garbage may not read either.
-        let _ = client.socket.send(&Answer::failed(&error)).await;
+        client.socket.farewell(&error).await;
         client.service.refused.fetch_add(1, Relaxed);
     }
 }

@@ -13,6 +13,9 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that are received ahead.
 const AHEAD: usize = 16 << 10;
+/// How much is read, and for how long, from a client that was sent away.
+const UNREAD: u64 = 1 << 20;
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection of a client.
 #[derive(Debug)]
@@ -123,6 +126,20 @@ impl Socket {
             IoSlice::advance_slices(&mut rest, sent);
         }
         Ok(())
+    }
+
+    /// The last words to a client. What it still sends is read for a moment: to close a socket with
+    /// unread bytes is to take back what was said.
+    pub(super) async fn farewell(&mut self, error: &Error) {
+        let drained = async {
+            self.send(&Answer::failed(error)).await?;
+            match self.stream.get_mut() {
+                Stream::Unix(stream) => stream.shutdown().await.map_err(lost)?,
+                Stream::Tcp(stream) => stream.shutdown().await.map_err(lost)?,
+            }
+            self.skip(UNREAD).await
+        };
+        let _ = timeout(FAREWELL, drained).await;
     }
 
     /// Sends a message together with a descriptor.
