@@ -1,7 +1,7 @@
 """Every name of ProxyStore 1.1: it is here, takes the same arguments, and a test uses it.
 
-`names.json` is the list: modules, names, parameters and members, of all modules but those of the
-endpoints. A parameter is its name, with `k:` before it if it is given by keyword only, and `=` and
+`names.json` is the list: modules, names, parameters and members, of all modules but the internals of
+the endpoints and click's commands in `proxystore.endpoint.cli`. A parameter is its name, with `k:` before it if it is given by keyword only, and `=` and
 the default after it.
 """
 

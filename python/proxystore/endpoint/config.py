@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from typing import Literal
 
-from pydantic import BaseModel
-from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import field_validator
 
+from proxystore._strict import StrictModel
 from proxystore.endpoint.constants import MAX_OBJECT_SIZE_DEFAULT
 from proxystore.utils.config import dump
 from proxystore.utils.config import load
@@ -46,11 +45,7 @@ ENDPOINT_LOG_FILE = 'log.txt'
 ENDPOINT_PID_FILE = 'daemon.pid'
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra='forbid')
-
-
-class EndpointRelayICEServerConfig(_Section):
+class EndpointRelayICEServerConfig(StrictModel):
     """A STUN server of ProxyStore 1.1: accepted, and without effect."""
 
     urls: str | list[str]
@@ -58,7 +53,7 @@ class EndpointRelayICEServerConfig(_Section):
     credential: str | None = Field(None, repr=False)
 
 
-class EndpointRelayAuthConfig(_Section):
+class EndpointRelayAuthConfig(StrictModel):
     """How ProxyStore 1.1 proves who it is to a relay: without effect.
 
     A relay knows endpoints by their public keys, or by a token.
@@ -68,7 +63,7 @@ class EndpointRelayAuthConfig(_Section):
     kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
-class EndpointRelayConfig(_Section):
+class EndpointRelayConfig(StrictModel):
     """The relay that peers find each other by.
 
     Attributes:
@@ -90,7 +85,7 @@ class EndpointRelayConfig(_Section):
     certificate: str | None = None
 
 
-class EndpointStorageConfig(_Section):
+class EndpointStorageConfig(StrictModel):
     """How an endpoint keeps its objects.
 
     Attributes:
@@ -107,7 +102,7 @@ class EndpointStorageConfig(_Section):
     spill: bool = True
 
 
-class EndpointConfig(_Section):
+class EndpointConfig(StrictModel):
     """An endpoint's configuration.
 
     Attributes:

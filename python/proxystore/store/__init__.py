@@ -10,8 +10,10 @@ Example:
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import TypeVar
@@ -86,6 +88,19 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY, *_SUBMODULES})
+
+
+class _Whole(ModuleType):
+    """This module: `vars()` of it has what is made late, too."""
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        for name in _LAZY:
+            getattr(self, name)
+        return globals()
+
+
+sys.modules[__name__].__class__ = _Whole
 
 
 def register_store(store: Store[Any], exist_ok: bool = False) -> None:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from typing import Any
 from typing import Literal
 
-from pydantic import BaseModel
-from pydantic import ConfigDict
 from pydantic import Field
-from pydantic import model_validator
 
 from proxystore._nearest import did_you_mean
+from proxystore._strict import StrictModel
 from proxystore.connectors._options import open_with_options
 from proxystore.connectors.protocols import Connector
 from proxystore.serialize import BytesLike
@@ -45,31 +43,7 @@ _KNOWN = {
 }
 
 
-class _StrictModel(BaseModel):
-    """A model that refuses unknown fields and names the nearest known one."""
-
-    model_config = ConfigDict(extra='forbid')
-
-    @model_validator(mode='before')
-    @classmethod
-    def _refuse_unknown(cls, data: Any) -> Any:
-        unknown = [
-            str(name)
-            for name in (data if isinstance(data, dict) else ())
-            if name not in cls.model_fields
-        ]
-        if unknown:
-            known = list(cls.model_fields)
-            hints = ''.join(did_you_mean(name, known) for name in unknown)
-            listed = ', '.join(map(repr, unknown))
-            raise ValueError(
-                f'{cls.__name__} has no field {listed}.{hints} '
-                f'Fields: {", ".join(known)}'
-            )
-        return data
-
-
-class ConnectorConfig(_StrictModel):
+class ConnectorConfig(StrictModel):
     """Which connector, and its options.
 
     Attributes:
@@ -119,7 +93,7 @@ class ConnectorConfig(_StrictModel):
         return opened
 
 
-class StoreConfig(_StrictModel):
+class StoreConfig(StrictModel):
     """What is needed to open a store.
 
     Attributes:
