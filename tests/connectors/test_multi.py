@@ -33,6 +33,24 @@ def test_sizes(size: int | None, valid: bool) -> None:
     assert policy.is_valid(size_bytes=size) is valid
 
 
+def test_limits_may_be_any_number() -> None:
+    huge = Policy(min_size_bytes=-1, max_size_bytes=2**70)
+    assert huge.is_valid(size_bytes=0)
+    assert huge.is_valid(size_bytes=2**63)
+    for limit in (1e3, 1000.9):
+        assert Policy(max_size_bytes=limit).is_valid(size_bytes=1000)  # type: ignore[arg-type]
+        assert not Policy(max_size_bytes=limit).is_valid(size_bytes=1001)  # type: ignore[arg-type]
+    assert Policy(max_size_bytes=float('inf')).is_valid(size_bytes=2**63)  # type: ignore[arg-type]
+    assert not Policy(min_size_bytes=9.5).is_valid(size_bytes=9)  # type: ignore[arg-type]
+    nothing = Policy(max_size_bytes=-1)
+    assert not nothing.is_valid(size_bytes=0)
+    assert nothing.is_valid()
+    with pytest.raises(TypeError):
+        Policy(max_size_bytes='1 MB').is_valid(size_bytes=0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        Policy(subset_tags=[1]).is_valid(subset_tags=['a'])  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize(
     ('own', 'asked', 'subset', 'superset'),
     [

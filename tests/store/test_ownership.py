@@ -7,12 +7,14 @@ import copy
 import gc
 import multiprocessing
 import pickle
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from proxystore import _core
 from proxystore.connectors.file import FileConnector
 from proxystore.connectors.local import LocalConnector
 from proxystore.proxy import Proxy
@@ -387,3 +389,43 @@ def test_one_thread_wins_the_mutable_borrow(local_store: Store[Any]) -> None:
             thread.join()
         assert len(won) == 1
         won.clear()
+
+
+def test_a_borrow_is_as_its_owner_is_and_leaves_nothing_behind(
+    store: Store[Any],
+) -> None:
+    class Other(RefProxy[Any]):
+        __slots__ = ()
+
+    owner = store.owned_proxy((1, 2))
+    target, factory = extract(owner), owner.__proxy_factory__
+    counts = sys.getrefcount(owner), sys.getrefcount(target), sys.getrefcount(factory)
+    for _ in range(1000):
+        made = borrow(owner), borrow(owner, populate_target=False)
+        assert [is_resolved(each) for each in made] == [True, False]
+        for each in made:
+            assert each.__proxy_factory__ is factory
+            assert each.__proxy_default_class__ is owner.__proxy_default_class__
+            assert hash(each) == hash((1, 2))
+    del made, each
+    mutable = mut_borrow(owner)
+    assert is_resolved(mutable)
+    del mutable
+    after = sys.getrefcount(owner), sys.getrefcount(target), sys.getrefcount(factory)
+    assert after == counts
+    other = _core._proxy_alike(Other, owner, True)
+    assert type(other) is Other
+    assert other == (1, 2)
+    for wrong in ((int, owner), (RefProxy, 3)):
+        with pytest.raises(TypeError, match='subclass of Proxy and a proxy'):
+            _core._proxy_alike(*wrong, True)
+    with pytest.raises(AttributeError, match='__proxy_factory__'):
+        _core._proxy_alike(Other, Proxy.__new__(Proxy), True)
+
+
+def test_an_owner_that_no_store_made_lends_nothing() -> None:
+    owner: Any = OwnedProxy(lambda: [1])  # type: ignore[arg-type]
+    for lend in (borrow, mut_borrow):
+        with pytest.raises(ProxyStoreFactoryError):
+            lend(owner)
+    assert not is_resolved(owner)

@@ -15,6 +15,7 @@ mod many;
 mod metrics;
 mod open;
 mod proxy;
+mod routing;
 mod seal;
 mod store;
 mod stored;
@@ -39,6 +40,8 @@ mod _core {
         join_shared_memory, open_endpoint, open_file, open_memory, open_object_store, open_redis,
         open_redis_url, open_shared_memory,
     };
+    #[pymodule_export]
+    use super::routing::{policy_order, policy_takes};
     #[pymodule_export]
     use super::seal::PySeal;
     #[pymodule_export]

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from typing import TypedDict
 from typing import TypeVar
 
+from proxystore import _core
 from proxystore.connectors._options import open_with_options
 from proxystore.exceptions import ProxyStoreError
 from proxystore.utils.environment import hostname
@@ -139,17 +140,13 @@ class Policy:
             superset_tags: Tags that must include those of the policy; not
                 looked at if not given.
         """
-        if size_bytes is not None and not (
-            self.min_size_bytes <= size_bytes <= self.max_size_bytes
-        ):
-            return False
-        if subset_tags is not None and not set(subset_tags) <= set(self.subset_tags):
-            return False
-        if superset_tags is not None and not (
-            set(superset_tags) >= set(self.superset_tags)
-        ):
-            return False
-        return self.is_valid_on_host()
+        taken = _core.policy_takes(
+            self,
+            size_bytes,
+            None if subset_tags is None else list(subset_tags),
+            None if superset_tags is None else list(superset_tags),
+        )
+        return taken and self.is_valid_on_host()
 
     def is_valid_on_host(self) -> bool:
         """Tell whether this host has the connector.
@@ -220,11 +217,11 @@ class MultiConnector:
             name: _ConnectorPolicy(connector, policy)
             for name, (connector, policy) in connectors.items()
         }
-        self.connectors_by_priority = sorted(
-            self.connectors,
-            key=lambda name: self.connectors[name].policy.priority,
-            reverse=True,
+        names = list(self.connectors)
+        order = _core.policy_order(
+            [policy.priority for _, policy in self.connectors.values()]
         )
+        self.connectors_by_priority = [names[place] for place in order]
         self.dormant_connectors = dormant_connectors
 
     def __enter__(self) -> Self:

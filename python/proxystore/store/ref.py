@@ -239,7 +239,12 @@ class _Borrow(BaseRefProxy[T]):
             getattr(owner, type(self).__proxy_borrows__).add(id(self))
 
     def __del__(self) -> None:
-        _give_back(self)
+        try:
+            owner = self.__proxy_owner__
+        except AttributeError:  # it was not made to the end
+            return
+        if owner is not None:
+            _give_back(self)
 
 
 class RefProxy(_Borrow[T]):
@@ -285,20 +290,18 @@ def _restore(
 
 def _give_back(ref: _Borrow[Any]) -> None:
     """Let go of the owner; again, it does no harm."""
-    try:
-        owner, ref.__proxy_owner__ = ref.__proxy_owner__, None
-    except AttributeError:  # __init__ failed
-        return
+    owner, ref.__proxy_owner__ = ref.__proxy_owner__, None
     if owner is None:
         return
-    owner.__proxy_refs__.discard(id(ref))
-    mutable = id(ref) in owner.__proxy_ref_muts__
-    owner.__proxy_ref_muts__.discard(id(ref))
-    if mutable and ref.__proxy_invalid__ is not None and is_resolved(owner):
-        # It moved to another process, which may have updated the object.
-        del owner.__proxy_wrapped__
-        _store_of(owner).cache.evict(_store_factory(owner).key)
-    if owner.__proxy_evicts_last__ and not owner.__proxy_refs__:
+    refs, ref_muts = owner.__proxy_refs__, owner.__proxy_ref_muts__
+    refs.discard(id(ref))
+    if id(ref) in ref_muts:
+        ref_muts.discard(id(ref))
+        if ref.__proxy_invalid__ is not None and is_resolved(owner):
+            # It moved to another process, which may have updated the object.
+            del owner.__proxy_wrapped__
+            _store_of(owner).cache.evict(_store_factory(owner).key)
+    if owner.__proxy_evicts_last__ and not refs:
         _evict(owner)
 
 
@@ -352,15 +355,19 @@ def borrow(proxy: OwnedProxy[T], *, populate_target: bool = True) -> RefProxy[T]
         ReferenceInvalidError: If the owner has moved.
         ReferenceNotOwnedError: If it is no owner.
     """
-    _check_usable(proxy, (OwnedProxy,), 'borrowed')
+    if type(proxy) is not OwnedProxy or proxy.__proxy_invalid__ is not None:
+        _check_usable(proxy, (OwnedProxy,), 'borrowed')
+    if not isinstance(proxy.__proxy_factory__, _core.StoreFactoryBase):
+        _store_factory(proxy)  # says what is wrong
     with _BORROWING:
         if proxy.__proxy_ref_muts__:
             raise MutableBorrowError(
                 'The object is borrowed mutably, which excludes other borrows: '
                 'let go of the RefMutProxy first.'
             )
-        made: RefProxy[T] = RefProxy(_store_factory(proxy), owner=proxy)
-    _take_over(made, proxy, populate_target)
+        made = _core._proxy_alike(RefProxy, proxy, populate_target)
+        made.__proxy_owner__ = proxy
+        proxy.__proxy_refs__.add(id(made))
     return made
 
 
@@ -380,14 +387,16 @@ def mut_borrow(proxy: OwnedProxy[T], *, populate_target: bool = True) -> RefMutP
         ReferenceNotOwnedError: If it is no owner.
     """
     _check_usable(proxy, (OwnedProxy,), 'borrowed')
+    _store_factory(proxy)
     with _BORROWING:
         if proxy.__proxy_ref_muts__ or proxy.__proxy_refs__:
             raise MutableBorrowError(
                 'The object is borrowed already, and a mutable borrow excludes '
                 'others: let go of them first.'
             )
-        made: RefMutProxy[T] = RefMutProxy(_store_factory(proxy), owner=proxy)
-    _take_over(made, proxy, populate_target)
+        made = _core._proxy_alike(RefMutProxy, proxy, populate_target)
+        made.__proxy_owner__ = proxy
+        proxy.__proxy_ref_muts__.add(id(made))
     return made
 
 

@@ -1,9 +1,10 @@
 //! The memory of a proxy: made, initialised, traversed, cleared, freed.
 
+use super::attributes::get_factory;
 use super::call::proxy_vectorcall;
 use super::names::{CACHE_DEFAULTS_KEYWORD, CLASS, FACTORY_KEYWORD, PROXY, TARGET_KEYWORD};
 use super::resolution::{Owner, take_exception};
-use super::target::{new_reference, proxy, set_target};
+use super::target::{new_reference, proxy, refresh_fast, set_target};
 use super::text::says_unhashable;
 use pyo3::ffi::*;
 use std::cell::Cell;
@@ -103,6 +104,40 @@ pub(super) unsafe fn make(
     (*p).target = target;
     (*p).fast = target;
     o
+}
+
+/// A proxy of a subclass with what another proxy answers by. NULL with an exception set if there is
+/// no memory, or no factory yet.
+pub(super) unsafe fn alike(
+    kind: *mut PyTypeObject,
+    source: *mut PyObject,
+    populate_target: bool,
+) -> *mut PyObject {
+    let factory = get_factory(source, null_mut());
+    if factory.is_null() {
+        return null_mut();
+    }
+    let o = allocate(kind);
+    if o.is_null() {
+        Py_DECREF(factory);
+        return null_mut();
+    }
+    // Nothing is called between reading a field and owning it.
+    let (from, p) = (proxy(source), proxy(o));
+    (*p).factory = factory;
+    (*p).default_class = or_null((*from).default_class);
+    (*p).default_hash = or_null((*from).default_hash);
+    if populate_target {
+        (*p).target = or_null((*from).target);
+        refresh_fast(o);
+    }
+    o
+}
+
+#[inline]
+unsafe fn or_null(field: *mut PyObject) -> *mut PyObject {
+    Py_XINCREF(field);
+    field
 }
 
 #[inline]
