@@ -12,6 +12,7 @@ from proxystore.endpoint import constants
 from proxystore.endpoint import exceptions
 from proxystore.endpoint.commands import EndpointStatus
 from proxystore.endpoint.commands import get_status
+from proxystore.utils.environment import hostname
 
 from .conftest import Site
 
@@ -97,7 +98,7 @@ def test_one_that_was_killed_hangs(site: Site) -> None:
     site.start('left')
     assert get_status('left', str(site.home)) is EndpointStatus.RUNNING
     with EndpointConnector(['left']) as connector:
-        assert connector.endpoint_host == '127.0.0.1'
+        assert connector.endpoint_host == hostname()
         object_id, endpoint_id = key = connector.put(b'hello')
         assert key == EndpointKey(object_id=object_id, endpoint_id=endpoint_id)
     site.kill('left')

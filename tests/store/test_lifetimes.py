@@ -81,6 +81,26 @@ def test_evictions_are_one_batch(local_store: Store[Any]) -> None:
     assert batches == [keys]
 
 
+def test_a_lease_of_several_proxies_touches_each_store_once() -> None:
+    touched: list[tuple[str, int]] = []
+
+    class Counting(Store[LocalConnector]):
+        def _touch(self, keys: list[Any], seconds: float) -> None:
+            touched.append((self.name, len(keys)))
+            super()._touch(keys, seconds)
+
+    with (
+        Counting('lease-one', LocalConnector(), register=True) as one,
+        Counting('lease-two', LocalConnector(), register=True) as two,
+    ):
+        lease = LeaseLifetime(one, 3600)
+        proxies = [one.proxy('a'), two.proxy('b'), one.proxy('c')]
+        lease.add_proxy(*proxies)
+        assert touched == [('lease-one', 2), ('lease-two', 1)]
+        lease.close()
+        assert not any(get_store(proxy).exists(get_key(proxy)) for proxy in proxies)
+
+
 def test_objects_of_other_stores_are_evicted_there(
     local_store: Store[Any], store_dir: Path
 ) -> None:

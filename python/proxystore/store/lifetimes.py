@@ -147,11 +147,14 @@ class _Members:
         return self._done
 
 
-def _with_stores(
+def _by_store(
     proxies: tuple[Proxy[Any], ...],
-) -> list[tuple[Store[Any], ConnectorKeyT]]:
-    factories = [_store_factory(proxy) for proxy in proxies]
-    return [(factory.get_store(), factory.key) for factory in factories]
+) -> list[tuple[Store[Any], list[ConnectorKeyT]]]:
+    groups: dict[int, tuple[Store[Any], list[ConnectorKeyT]]] = {}
+    for factory in [_store_factory(proxy) for proxy in proxies]:
+        store = factory.get_store()
+        groups.setdefault(id(store), (store, []))[1].append(factory.key)
+    return list(groups.values())
 
 
 class ContextLifetime:
@@ -209,8 +212,8 @@ class ContextLifetime:
             RuntimeError: If the lifetime has ended.
         """
         self._members.refuse_if_done()
-        for store, key in _with_stores(proxies):
-            self._members.add(store, (key,))
+        for store, keys in _by_store(proxies):
+            self.add_key(*keys, store=store)
 
     def close(self, *, close_stores: bool = False) -> None:
         """End the lifetime: evict its objects. Again, it does no harm.
@@ -270,10 +273,7 @@ class LeaseLifetime(ContextLifetime):
 
     def _wait_for_end(self) -> None:
         with self._changed:
-            while not self.done():
-                left = self._ends_at - time.monotonic()
-                if left <= 0:
-                    break
+            while not self.done() and (left := self._left()) > 0:
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
         self.close()
 
@@ -303,20 +303,6 @@ class LeaseLifetime(ContextLifetime):
         """
         super().add_key(*keys, store=store)
         (self.store if store is None else store)._touch(list(keys), self._left())
-
-    def add_proxy(self, *proxies: Proxy[Any]) -> None:
-        """Add the objects of proxies, which may be of several stores.
-
-        Args:
-            proxies: Proxies that a store made. They are not resolved.
-
-        Raises:
-            ProxyStoreFactoryError: If no store made one of them.
-            RuntimeError: If the lifetime has ended.
-        """
-        self._members.refuse_if_done()
-        for store, key in _with_stores(proxies):
-            self.add_key(key, store=store)
 
     def extend(self, expiry: datetime | timedelta | float) -> None:
         """Let the lease end later.
@@ -427,8 +413,8 @@ class StaticLifetime:
             RuntimeError: If the lifetime has ended.
         """
         self._members.refuse_if_done()
-        for store, key in _with_stores(proxies):
-            self._members.add(store, (key,))
+        for store, keys in _by_store(proxies):
+            self.add_key(*keys, store=store)
 
     def close(self, *, close_stores: bool = False) -> None:
         """End the lifetime, for good. Not to be called but at exit.
