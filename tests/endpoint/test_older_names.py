@@ -84,7 +84,7 @@ def test_files_sizes_and_names() -> None:
     assert 0 < constants.MAX_CHUNK_LENGTH < constants.MAX_OBJECT_SIZE_DEFAULT
     names = ('a', 'a-b_1', 'a b', '', 'ä', '../a')
     assert [config.validate_name(name) for name in names] == [True, True] + [False] * 4
-    # Nothing raises these any more; programs that catch them still run.
+    # Most are raised no more; programs that catch them still run.
     for error in (
         exceptions.FileDumpNotAvailableError,
         exceptions.ObjectSizeExceededError,
