@@ -239,7 +239,7 @@ fn stat(arguments: &ObjectArguments, output: &Output) -> Done {
         format!("reached  {reach}"),
     ];
     let mut lines = lines.to_vec();
-    if connector.kind() == "shm" {
+    if connector.kind() == "shared-memory" {
         let (held, table) = sessions()?;
         document["sessions"] = held;
         lines.extend(std::iter::once(String::new()).chain(table));
