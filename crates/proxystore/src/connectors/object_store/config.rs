@@ -60,6 +60,10 @@ impl Provider {
 /// assert_eq!(config.namespace, "proxystore");
 /// assert!(!format!("{config:?}").contains("sesame"));
 /// ```
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "written as a literal over `new`, until it has setters as the others"
+)]
 #[derive(Clone, PartialEq, Eq)]
 pub struct ObjectStoreConfig {
     /// Whose interface the service speaks.
