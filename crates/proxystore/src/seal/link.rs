@@ -60,7 +60,7 @@ impl Measured {
 /// let fast = Measured::new(0.5, 1e9, 4e9);
 /// let thorough = Measured::new(0.3, 4e8, 1e9);
 /// assert_eq!(choose(1e7, &[fast, thorough]), Some(1)); // a slow line
-/// assert_eq!(choose(4e8, &[fast, thorough]), Some(0)); // a fast one
+/// assert_eq!(choose(2e8, &[fast, thorough]), Some(0)); // a fast one
 /// assert_eq!(choose(5e9, &[fast, thorough]), None); // memory
 /// ```
 #[must_use]

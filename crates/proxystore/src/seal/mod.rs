@@ -108,7 +108,8 @@ impl SealConfig {
 /// let config = SealConfig::default().compression(Compression::Lz4);
 /// let seal = Seal::new(&config)?;
 /// let content = vec![7; 100_000];
-/// let envelope = seal.wrap(&Payload::from_bytes(&content), None, None)?.expect("it pays");
+/// let payload = Payload::from_bytes(&content);
+/// let envelope = seal.wrap(&payload, None, None)?.expect("it pays");
 /// let stored = envelope.payload().to_vec();
 /// assert!(stored.len() < 2000);
 /// assert_eq!(&seal.open(Blob::from(stored), None)?[..], &content[..]);
