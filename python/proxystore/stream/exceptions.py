@@ -10,7 +10,7 @@ Example:
     ...     producer.send('topic', 'too late')
     ... except TopicClosedError as error:
     ...     print(error)
-    the topic 'topic' was closed by this producer: nothing can be sent to it any more
+    the topic "topic" was closed by this producer: nothing can be sent to it any more
 """
 
 from __future__ import annotations
