@@ -43,7 +43,7 @@ def test_redis(redis_server: RedisAddress) -> None:
     ('url', 'message'),
     [
         ('redisss://host', 'redis'),
-        ('nonsense', 'Known: endpoint://, file://'),
+        ('nonsense', 'Known: az://, .*endpoint://, file://'),
         ('file://relative/path', 'three slashes'),
         ('file:///tmp/x?cleer=1', "Did you mean 'clear'"),
         ('file:///tmp/x?clear=maybe', 'true or false'),
