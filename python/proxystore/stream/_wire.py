@@ -41,9 +41,11 @@ def encode(event: Event | EventBatch) -> bytes:
     rows = []
     for one in events:
         kind, metadata, content, recipe, evict, key_type = row_of(one)
-        place = None if recipe is None else _place(recipe, recipes)
-        if kind == KEY and key_type == _key_type_of(recipe[1]):
-            key_type = None
+        place = None
+        if recipe is not None:
+            place = _place(recipe, recipes)
+            if kind == KEY and key_type == _key_type_of(recipe[1]):
+                key_type = None
         rows.append((kind, metadata, content, place, evict, key_type))
     stores = [pack_store(recipe) for recipe in recipes]
     return _core.write_message(event.topic, is_batch, stores, rows)

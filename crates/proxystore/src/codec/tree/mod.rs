@@ -93,6 +93,7 @@ pub fn decode<T: DeserializeOwned>(object: &Object) -> Result<T> {
 }
 
 /// One value of an object's tree, which lies in these bytes of it.
+#[cfg(feature = "stream")]
 pub(crate) fn unpack<T: DeserializeOwned>(object: &Object, part: &[u8]) -> Result<T> {
     deserialize::from_part(object, part).map_err(wrong::<T>)
 }
