@@ -186,11 +186,12 @@ impl Answer {
 }
 
 /// Kinds by name, so that a kind which one side does not know yet does no harm.
-const KINDS: [(ErrorKind, &str); 17] = [
+const KINDS: [(ErrorKind, &str); 18] = [
     (ErrorKind::InvalidConfig, "invalid-config"),
     (ErrorKind::InvalidKey, "invalid-key"),
     (ErrorKind::InvalidFrame, "invalid-frame"),
     (ErrorKind::NewerFrame, "newer-frame"),
+    (ErrorKind::Untrusted, "untrusted"),
     (ErrorKind::NotFound, "not-found"),
     (ErrorKind::WrongType, "wrong-type"),
     (ErrorKind::Encode, "encode"),
