@@ -113,7 +113,7 @@ fn start() -> Result<mpsc::Sender<Job>> {
 /// let mut consumer = AsyncStreamConsumer::from(consumer);
 /// let mut sum = 0;
 /// while let Some(received) = consumer.next().await {
-///     sum += received?.proxy.resolve_async().await?;
+///     sum += *received?.proxy.resolve_async().await?;
 /// }
 /// assert_eq!(sum, 3);
 /// # Ok::<(), proxystore::Error>(())
