@@ -36,7 +36,10 @@ class StrictModel(BaseModel):
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Takes what an older version pickled: fields that came later have their defaults."""
-        super().__setstate__(state)
-        for name, field in type(self).model_fields.items():
-            if name not in self.__dict__ and not field.is_required():
-                self.__dict__[name] = field.get_default(call_default_factory=True)
+        defaults = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in type(self).model_fields.items()
+            if not field.is_required()
+        }
+        fields = {**defaults, **state.get('__dict__', {})}
+        super().__setstate__({**state, '__dict__': fields})
