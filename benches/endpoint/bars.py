@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 
+from machine import readable
 from report import SHOWN
 from report import Medians
 from report import Samples
 from report import quantile
-from report import readable
 
 TIMES = [
     ('peer get 100 MB', 'tls', 33.0),

@@ -80,29 +80,29 @@ class Run:
         for daemon in self.sites.daemons.values():
             daemon.note_idle()
         holder = self.sites.clients['holder']
-        self.large = holder.ask('put', size=LARGE, as_array=True)
-        self.small = holder.ask('put', size=SMALL)
+        self.large = holder.ask(do='put', size=LARGE, as_array=True)
+        self.small = holder.ask(do='put', size=SMALL)
         if self.older:
             self.older.open()
             for daemon in self.older.daemons.values():
                 daemon.note_idle()
             there = self.older.clients['there']
-            self.old_large = there.ask('put', size=LARGE)
-            self.old_small = there.ask('put', size=SMALL)
+            self.old_large = there.ask(do='put', size=LARGE)
+            self.old_small = there.ask(do='put', size=SMALL)
         for part in parts:
             getattr(self, part)()
 
     def large_get(self, way: str) -> tuple[float, float]:
         """Get the large object; when it was there, and when it was read."""
         key = self.large['key']
-        got = self.sites.clients[way].ask('get', key=key, as_array=True)
+        got = self.sites.clients[way].ask(do='get', key=key, as_array=True)
         if got['sum'] != self.large['sum']:
             raise RuntimeError(f'other bytes came over {way}')
         return got['times'][0], got['used'][0]
 
     def old_get(self) -> tuple[float, float]:
         assert self.older
-        got = self.older.clients['here'].ask('get', key=self.old_large['key'])
+        got = self.older.clients['here'].ask(do='get', key=self.old_large['key'])
         if got['sum'] != self.old_large['sum']:
             raise RuntimeError('other bytes came from 1.1')
         return got['times'][0], got['used'][0]
@@ -110,7 +110,7 @@ class Run:
     def memory(self) -> None:
         self.say('memory of the first gets')
         for way in WAYS:
-            self.sites.clients[way].ask('get', key=self.small['key'])
+            self.sites.clients[way].ask(do='get', key=self.small['key'])
             self.large_get(way)
             if way not in self.path(way):
                 raise RuntimeError(f'not over {way}: {self.path(way)}')
@@ -119,7 +119,7 @@ class Run:
         peak = self.sites.daemons['holder'].peak_memory()
         self.add('memory, who gives', 'tls', peak / LARGE)
         if self.older:
-            self.older.clients['here'].ask('get', key=self.old_small['key'])
+            self.older.clients['here'].ask(do='get', key=self.old_small['key'])
             self.old_get()
             for name, figure in (('here', 'gets'), ('there', 'gives')):
                 peak = self.older.daemons[name].peak_memory()
@@ -153,7 +153,7 @@ class Run:
                 self.add('whole path 100 MB', 'older', read)
                 self.add('processor s/GB', 'older', spent * 1e9 / LARGE)
                 ask = {'key': self.old_small['key'], 'repeats': 30}
-                got = self.older.clients['here'].ask('get', **ask)
+                got = self.older.clients['here'].ask(do='get', **ask)
                 self.add('peer get 1 kB', 'older', *got['times'])
 
     def small_gets(self, way: str) -> None:
@@ -161,7 +161,7 @@ class Run:
             'key': self.small['key'],
             'repeats': SMALL_REPEATS // self.rounds,
         }
-        got = self.sites.clients[way].ask('get', **ask)
+        got = self.sites.clients[way].ask(do='get', **ask)
         self.add('peer get 1 kB', way, *got['times'])
 
     def local(self) -> None:
@@ -175,36 +175,36 @@ class Run:
                     (SMALL, '1 kB', 50),
                     (LARGE, '100 MB', 1 if name == 'older' else 3),
                 ):
-                    put = client.ask('put', size=size, repeats=repeats)
-                    got = client.ask('get', key=put['key'], repeats=repeats)
-                    client.ask('evict', key=put['key'])
+                    put = client.ask(do='put', size=size, repeats=repeats)
+                    got = client.ask(do='get', key=put['key'], repeats=repeats)
+                    client.ask(do='evict', key=put['key'])
                     if got['sum'] != put['sum']:
                         raise RuntimeError(f'{name} returned other bytes')
                     if turn:  # the first round warms up
                         self.add(f'local put {label}', name, *put['times'])
                         self.add(f'local get {label}', name, *got['times'])
             key = self.large['key']
-            got = systems[0][1].ask('get', key=key, repeats=3, as_array=True)
+            got = systems[0][1].ask(do='get', key=key, repeats=3, as_array=True)
             self.add('local get 100 MB, mapped and read', 'ours', *got['used'])
 
     def beside(self) -> None:
         self.say('small gets beside large ones')
         for way in WAYS:
             other = self.sites.client(way)
-            other.tell('loop', key=self.large['key'], seconds=BESIDE, as_array=True)
+            other.tell(do='loop', key=self.large['key'], seconds=BESIDE, as_array=True)
             time.sleep(0.2)
             ask = {'key': self.small['key'], 'seconds': BESIDE - 0.4, 'most': 2000}
-            got = self.sites.clients[way].ask('sample', **ask)
+            got = self.sites.clients[way].ask(do='sample', **ask)
             bulk = other.answer()['count'] * LARGE / BESIDE
             other.stop()
             self.add('1 kB beside 100 MB', way, *got['times'])
             self.add('MB/s beside', way, bulk / 1e6)
         if self.older:
             bulk_client = self.older.client('here')
-            bulk_client.tell('loop', key=self.old_large['key'], seconds=BESIDE)
+            bulk_client.tell(do='loop', key=self.old_large['key'], seconds=BESIDE)
             time.sleep(0.2)
             ask = {'key': self.old_small['key'], 'seconds': BESIDE, 'most': 2000}
-            got = self.older.clients['here'].ask('sample', **ask)
+            got = self.older.clients['here'].ask(do='sample', **ask)
             bulk_client.answer()
             bulk_client.stop()
             self.add('1 kB beside 100 MB', 'older', *got['times'])
@@ -220,14 +220,14 @@ class Run:
 
     def distant(self) -> None:
         self.say('over a link of 50 ms')
-        put = self.sites.clients['distant'].ask('put', size=FAR, as_array=True)
-        small = self.sites.clients['distant'].ask('put', size=SMALL)
+        put = self.sites.clients['distant'].ask(do='put', size=FAR, as_array=True)
+        small = self.sites.clients['distant'].ask(do='put', size=SMALL)
         for turn in range(4):
             for way in DIRECT:
                 client = self.sites.clients[slug(f'far {way}')]
-                got = client.ask('get', key=small['key'], repeats=2)
+                got = client.ask(do='get', key=small['key'], repeats=2)
                 self.add('link 1 kB', way, *got['times'][-1:])
-                got = client.ask('get', key=put['key'], as_array=True)
+                got = client.ask(do='get', key=put['key'], as_array=True)
                 if got['sum'] != put['sum']:
                     raise RuntimeError('other bytes came over the link')
                 figure = 'link 200 MB' if turn else 'link 200 MB, the first'

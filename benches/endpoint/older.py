@@ -96,7 +96,7 @@ class Older:
         self.daemons.pop('here').stop()
         self.start('here')
         self.clients['here'] = self.client('here')
-        return float(self.clients['here'].ask('get', key=key)['times'][0])
+        return float(self.clients['here'].ask(do='get', key=key)['times'][0])
 
     def stop(self) -> None:
         for client in self.clients.values():

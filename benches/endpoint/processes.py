@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / 'store'))
+
+from process import Process  # noqa: E402
 
 
-class Client:
+class Client(Process):
     """A process with a client of one endpoint."""
 
     def __init__(self, python: str, home: Path, endpoint: str) -> None:
-        self.process = subprocess.Popen(
-            [python, str(HERE / 'worker.py'), str(home), endpoint],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.answer()
-
-    def tell(self, do: str, **request: Any) -> None:
-        """Ask for something; the answer is read later."""
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps({'do': do, **request}) + '\n')
-        self.process.stdin.flush()
-
-    def answer(self) -> Any:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f'{self.process.args} has ended')
-        return json.loads(line)
-
-    def ask(self, do: str, **request: Any) -> Any:
-        self.tell(do, **request)
-        return self.answer()
-
-    def stop(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        super().__init__([python, str(HERE / 'worker.py'), str(home), endpoint])
 
 
 class Daemon:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'store'))
+
+from machine import machine
+from machine import readable
 
 Samples = dict[str, dict[str, list[float]]]
 """Figure, system, values: seconds unless the figure says otherwise."""
@@ -29,28 +33,9 @@ INTRODUCTION = (
 )
 
 
-def readable(seconds: float) -> str:
-    for unit, factor in (('s', 1.0), ('ms', 1e3), ('us', 1e6)):
-        if seconds * factor >= 1 or unit == 'us':
-            return f'{seconds * factor:.3g} {unit}'
-    raise AssertionError
-
-
 def quantile(values: list[float], part: float) -> float:
     ordered = sorted(values)
     return ordered[round((len(ordered) - 1) * part)]
-
-
-def machine() -> str:
-    cpu = 'unknown processor'
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            cpu = line.split(':')[1].strip()
-            break
-    return (
-        f'Medians on {os.cpu_count()} cores of {cpu}, Linux '
-        f'{platform.release().split("-")[0]}, CPython {platform.python_version()}.'
-    )
 
 
 def tables(samples: Samples, medians: Medians) -> str:
@@ -60,7 +45,7 @@ def tables(samples: Samples, medians: Medians) -> str:
     def row(label: str, cells: dict[str, str]) -> str:
         return f'| {label} | ' + ' | '.join(cells.get(n, '-') for n in names) + ' |'
 
-    lines = [machine(), '']
+    lines = [f'Medians on {machine()}.', '']
     lines.append('| | ' + ' | '.join(SHOWN[name] for name in names) + ' |')
     lines.append('|---' * (len(names) + 1) + '|')
     for figure, systems in medians.items():

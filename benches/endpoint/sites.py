@@ -146,7 +146,7 @@ class Sites:
         self.clients[name] = self.client(name)
         if way == 'relay':
             self.wait_for_relay()
-        return float(self.clients[name].ask('get', key=key)['times'][0])
+        return float(self.clients[name].ask(do='get', key=key)['times'][0])
 
     def path(self, way: str) -> str:
         """Which way the last get took, in the daemon's words."""

@@ -22,8 +22,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / 'store'))
 
 from compare import environment  # noqa: E402
-from compare import machine  # noqa: E402
 from compare import redis_server  # noqa: E402
+from machine import machine  # noqa: E402
 from results import replace_section  # noqa: E402
 
 NAMES = {
@@ -101,7 +101,7 @@ def main() -> None:
             server.terminate()
             server.wait()
     text = (
-        f'On {machine()}. From just before `set_result` until the consumer, which was waiting, has '
+        f'On {machine()}, objects in shared memory (tmpfs). From just before `set_result` until the consumer, which was waiting, has '
         'the result; both with the default polling interval of 1 s, and for 1.1 set at a random '
         'moment of that second.\n\n'
         f'{waiting}\n\nWhat a reference of `proxystore.store.ref` costs beside a proxy, resolved; '

@@ -10,6 +10,10 @@ import platform
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'store'))
+
+from machine import processor
+
 GROUPS = ('1 kB', '100 MB')
 # Group, what is measured, the bar, and what it is measured against (none: the clock, in ns).
 BARS = (
@@ -37,14 +41,6 @@ def shown(nanoseconds: float) -> str:
         if nanoseconds < limit:
             return f'{nanoseconds / divisor:.3g} {unit}'
     return f'{nanoseconds / 1e9:.3g} s'
-
-
-def processor() -> str:
-    """The processor's name, where the system tells."""
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.machine()
 
 
 def main(target: Path) -> int:

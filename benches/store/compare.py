@@ -11,9 +11,6 @@ one get of every system, then the next round; tables show medians. Every get is 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import shutil
 import socket
 import statistics
@@ -23,11 +20,13 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import bars
 import objects
 import plot
+from machine import machine
+from machine import readable
+from process import Process
 from results import replace_section
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,43 +70,6 @@ def environment(name: str) -> str:
 FRESH_FROM = 10_000_000
 
 
-class Process:
-    """A worker process."""
-
-    def __init__(self, python: str, system: str, place: str) -> None:
-        worker = str(Path(__file__).parent / 'worker.py')
-        self.process = subprocess.Popen(
-            [python, worker, system, place],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.answer()
-
-    def answer(self) -> dict[str, Any]:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f'{self.process.args} has ended')
-        result: dict[str, Any] = json.loads(line)
-        return result
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps(request) + '\n')
-        self.process.stdin.flush()
-        return self.answer()
-
-    def stop(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
 class System:
     """A pair of processes, or one that does both."""
 
@@ -116,8 +78,10 @@ class System:
     ) -> None:
         self.name = name
         system = name.split()[-1]
-        self.putter = Process(python, system, place)
-        self.getter = self.putter if alone else Process(python, system, place)
+        worker = str(Path(__file__).parent / 'worker.py')
+        command = [python, worker, system, place]
+        self.putter = Process(command, subprocess.DEVNULL)
+        self.getter = self.putter if alone else Process(command, subprocess.DEVNULL)
 
     def round(self, kind: str, size: int) -> dict[str, float]:
         repeats = objects.repeats(size)
@@ -272,13 +236,6 @@ def measure(
     return medians, private
 
 
-def readable(seconds: float) -> str:
-    for unit, factor in (('s', 1.0), ('ms', 1e3), ('us', 1e6)):
-        if seconds * factor >= 1 or unit == 'us':
-            return f'{seconds * factor:.3g} {unit}'
-    raise AssertionError
-
-
 def table(medians: dict[str, dict[str, dict[str, float]]], figure: str) -> str:
     names = [name for name in SHOWN if any(name in by for by in medians.values())]
     lines = ['| ' + ' | '.join([figure, *(SHOWN[name] for name in names)]) + ' |']
@@ -292,18 +249,6 @@ def table(medians: dict[str, dict[str, dict[str, float]]], figure: str) -> str:
     return '\n'.join(lines)
 
 
-def machine() -> str:
-    cpu = 'unknown processor'
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            cpu = line.split(':')[1].strip()
-            break
-    return (
-        f'{os.cpu_count()} cores of {cpu}, Linux {platform.release().split("-")[0]}, '
-        f'CPython {platform.python_version()}, objects in shared memory (tmpfs)'
-    )
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='a quarter of the rounds')
@@ -313,7 +258,7 @@ def main() -> int:
     arguments = parser.parse_args()
     began = time.monotonic()
     medians, private = measure(arguments.quick, arguments.only, arguments.systems)
-    parts = [f'Medians on {machine()}.', '']
+    parts = [f'Medians on {machine()}, objects in shared memory (tmpfs).', '']
     for figure in ('put', 'get', 'get+sum'):
         parts += [table(medians, figure), '']
     verdicts, missed = bars.judge(medians, private)

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'store'))
 
 import compare as store_compare  # noqa: E402
+from process import Process  # noqa: E402
 from results import replace_section  # noqa: E402
 
 SIZES = {
@@ -55,20 +56,6 @@ def count_of(size: int) -> int:
     return max(8, min(500, 20_000_000 // size))
 
 
-class Worker(store_compare.Process):
-    """A worker of streams."""
-
-    def __init__(self, python: str, broker: str, system: str, place: str) -> None:
-        self.process = subprocess.Popen(
-            [python, str(HERE / 'worker.py'), broker, system, place],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.answer()
-
-
 def measure(rounds: int, places: dict[str, str], sizes: dict[str, int]) -> Rates:
     rates: Rates = {}
     for broker, place in places.items():
@@ -77,7 +64,8 @@ def measure(rounds: int, places: dict[str, str], sizes: dict[str, int]) -> Rates
             python = (
                 store_compare.environment('v1') if system == 'v1' else sys.executable
             )
-            workers[system] = Worker(python, broker, system, place)
+            command = [python, str(HERE / 'worker.py'), broker, system, place]
+            workers[system] = Process(command, subprocess.DEVNULL)
         seconds: dict[str, dict[str, list[float]]] = defaultdict(
             lambda: defaultdict(list)
         )
