@@ -76,9 +76,9 @@ test-debug: reports ## The proxy type, and what counts references, under a debug
 	@python=$${DEBUG_PYTHON:-$$(scripts/debug_interpreter.sh)}; $(MAKE) --no-print-directory test-debug-python PYTHON="$$python"
 
 .PHONY: test-debug-python
-test-debug-python: $(VENV)/.wheel $(VENV)/.group-debug reports
+test-debug-python: $(VENV)/.wheel $(VENV)/.group-debug redis reports
 	@echo "==> proxies and references ($(TAG))"
-	@$(VENV)/bin/python -m pytest tests/proxy tests/codec/test_memory.py tests/codec/test_trees.py -m 'not integration' --junitxml=$(REPORTS)/debug-$(TAG).xml
+	@$(VENV)/bin/python -m pytest tests/proxy tests/store/test_ownership.py tests/store/test_borrows.py tests/codec/test_memory.py tests/codec/test_trees.py -m 'not integration' --junitxml=$(REPORTS)/debug-$(TAG).xml
 	@$(PYTHON) scripts/count_tests.py $(REPORTS)/debug-$(TAG).xml
 
 .PHONY: lint

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import json
-import pickle
 import timeit
 import warnings
 
@@ -15,17 +14,17 @@ from proxystore.connectors.local import LocalConnector
 from proxystore.proxy import Proxy
 from proxystore.store import Store
 from proxystore.store.ref import borrow
+from proxystore.store.ref import mut_borrow
 from proxystore.store.scopes import mark_refs_out_of_scope
 
 warnings.simplefilter('ignore')
 store = Store('references', LocalConnector(), register=True)
 target = [1, 2, 3]
 proxy = store.proxy(target)
-owner = store.owned_proxy(target)
+owner, lender = store.owned_proxy(target), store.owned_proxy(target)
 factory = proxy.__proxy_factory__
 reference = borrow(owner)
 len(proxy), len(owner), len(reference)
-text = pickle.dumps(proxy)
 
 CASES = {
     'len': (lambda: len(proxy), lambda: len(owner), lambda: len(reference)),
@@ -40,11 +39,8 @@ CASES = {
         lambda: isinstance(owner, list),
         lambda: isinstance(reference, list),
     ),
-    'make, let go': (
-        lambda: Proxy(factory),
-        None,
-        lambda: borrow(owner, populate_target=False),
-    ),
+    'make, let go': (lambda: Proxy(factory), None, lambda: borrow(owner)),
+    'make a RefMutProxy, let go': (None, None, lambda: mut_borrow(lender)),
     'put, make, evict': (
         lambda: store.evict(store.proxy(target).__proxy_factory__.key),
         lambda: store.owned_proxy(target),

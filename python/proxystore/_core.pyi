@@ -24,12 +24,15 @@ from typing import overload
 from typing_extensions import Self
 from typing_extensions import disjoint_base
 
+from proxystore.store.base import Store
 from proxystore.store.lifetimes import Lifetime
+from proxystore.store.ref import OwnedProxy
 
 __version__: str
 
 _T = TypeVar('_T')
 _T_co = TypeVar('_T_co', covariant=True)
+_Borrowed = TypeVar('_Borrowed', bound=ReferenceBase[Any])
 _Element = TypeVar('_Element')
 _Index = TypeVar('_Index')
 _Value = TypeVar('_Value')
@@ -541,6 +544,20 @@ class Proxy(Generic[_T_co]):
         self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
     ) -> Any: ...
 
+@disjoint_base
+class ReferenceBase(Proxy[_T_co]):
+    # What `proxystore.store.ref` builds upon.
+    @property
+    def __proxy_owner__(self) -> OwnedProxy[_T_co] | None: ...
+    __proxy_store__: Store[Any] | None
+    @property
+    def __proxy_readers__(self) -> int: ...
+    @property
+    def __proxy_writers__(self) -> int: ...
+    __proxy_process__: int
+    __proxy_evicts_last__: bool
+    def __del__(self) -> None: ...
+
 def _proxy_trampoline(
     factory: Callable[[], _T],
     default_class: type | None = None,
@@ -564,9 +581,20 @@ def policy_takes(
     superset_tags: list[str] | None,
 ) -> bool: ...
 def policy_order(priorities: list[int]) -> list[int]: ...
-def _proxy_alike(
-    kind: type[_T], source: Proxy[Any], populate_target: bool, /
-) -> _T: ...
+def _own(
+    kind: type[OwnedProxy[Any]],
+    factory: StoreFactoryBase,
+    source: Proxy[_T],
+    populate_target: bool,
+    /,
+) -> OwnedProxy[_T]: ...
+def _borrow(
+    kind: type[_Borrowed], owner: Proxy[Any], writes: bool, populate_target: bool, /
+) -> _Borrowed | None: ...
+def _note_borrow(
+    borrow: ReferenceBase[_T], owner: ReferenceBase[_T], writes: bool, /
+) -> None: ...
+def _give_back(borrow: ReferenceBase[Any], /) -> None: ...
 def open_memory() -> NativeConnector: ...
 def open_file(dir: str | PathLike[str]) -> NativeConnector: ...
 def open_endpoint(

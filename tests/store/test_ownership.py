@@ -6,15 +6,14 @@ import concurrent.futures
 import copy
 import gc
 import multiprocessing
+import os
 import pickle
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from proxystore import _core
 from proxystore.connectors.file import FileConnector
 from proxystore.connectors.local import LocalConnector
 from proxystore.proxy import Proxy
@@ -369,6 +368,22 @@ def test_references_in_another_process(store_dir: Path) -> None:
         assert not store.connector.exists(key)
 
 
+def test_a_forked_child_evicts_nothing(store_dir: Path) -> None:
+    with Store('forked', FileConnector(str(store_dir)), register=True) as store:
+        owner = store.owned_proxy([1])
+        reference = borrow(owner)
+        pid = os.fork()
+        if pid == 0:
+            owner = reference = None  # type: ignore[assignment]
+            gc.collect()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert store.connector.exists(get_key(owner))
+        assert owner.__proxy_readers__ == 1
+        del reference
+        mut_borrow(owner)
+
+
 def test_one_thread_wins_the_mutable_borrow(local_store: Store[Any]) -> None:
     owner = local_store.owned_proxy([1])
     won: list[Any] = []
@@ -389,43 +404,3 @@ def test_one_thread_wins_the_mutable_borrow(local_store: Store[Any]) -> None:
             thread.join()
         assert len(won) == 1
         won.clear()
-
-
-def test_a_borrow_is_as_its_owner_is_and_leaves_nothing_behind(
-    store: Store[Any],
-) -> None:
-    class Other(RefProxy[Any]):
-        __slots__ = ()
-
-    owner = store.owned_proxy((1, 2))
-    target, factory = extract(owner), owner.__proxy_factory__
-    counts = sys.getrefcount(owner), sys.getrefcount(target), sys.getrefcount(factory)
-    for _ in range(1000):
-        made = borrow(owner), borrow(owner, populate_target=False)
-        assert [is_resolved(each) for each in made] == [True, False]
-        for each in made:
-            assert each.__proxy_factory__ is factory
-            assert each.__proxy_default_class__ is owner.__proxy_default_class__
-            assert hash(each) == hash((1, 2))
-    del made, each
-    mutable = mut_borrow(owner)
-    assert is_resolved(mutable)
-    del mutable
-    after = sys.getrefcount(owner), sys.getrefcount(target), sys.getrefcount(factory)
-    assert after == counts
-    other = _core._proxy_alike(Other, owner, True)
-    assert type(other) is Other
-    assert other == (1, 2)
-    for wrong in ((int, owner), (RefProxy, 3)):
-        with pytest.raises(TypeError, match='subclass of Proxy and a proxy'):
-            _core._proxy_alike(*wrong, True)
-    with pytest.raises(AttributeError, match='__proxy_factory__'):
-        _core._proxy_alike(Other, Proxy.__new__(Proxy), True)
-
-
-def test_an_owner_that_no_store_made_lends_nothing() -> None:
-    owner: Any = OwnedProxy(lambda: [1])  # type: ignore[arg-type]
-    for lend in (borrow, mut_borrow):
-        with pytest.raises(ProxyStoreFactoryError):
-            lend(owner)
-    assert not is_resolved(owner)

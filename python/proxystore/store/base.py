@@ -436,9 +436,10 @@ class Store(StoreCoroutines, Generic[ConnectorT]):
         )
         if type(proxy) is not Proxy:  # what cannot be proxied comes back as it is
             return cast('OwnedProxy[T]', proxy)
-        from proxystore.store.ref import into_owned
+        from proxystore.store.ref import OwnedProxy
 
-        owned: OwnedProxy[T] = into_owned(cast('Proxy[T]', proxy))
+        factory: Any = proxy.__proxy_factory__
+        owned: OwnedProxy[T] = _core._own(OwnedProxy, factory, proxy, True)
         owned.__proxy_store__ = self
         return owned
 

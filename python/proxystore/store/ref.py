@@ -22,12 +22,11 @@ import copy
 import gc
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING
 from typing import Any
-from typing import ClassVar
 from typing import NoReturn
 from typing import TypeVar
+from typing import cast
 
 from proxystore import _core
 from proxystore.exceptions import ConnectorClosedError
@@ -64,9 +63,6 @@ T = TypeVar('T')
 FactoryType = StoreFactory[Any, T]
 """The factory of a reference: one of a store."""
 
-# Between looking whether a borrow is allowed and noting it.
-_BORROWING = threading.RLock()
-
 _MOVED = (
     'This reference was pickled and has moved: use the one that was unpickled, or '
     'borrow from the owner again.'
@@ -93,7 +89,7 @@ class ReferenceNotOwnedError(BaseRefProxyError):
     """Only the owner of an object, or its mutable borrower, may do this."""
 
 
-class BaseRefProxy(Proxy[T]):
+class BaseRefProxy(_core.ReferenceBase[T]):
     """What owners and borrowers have in common. It is not made itself.
 
     Args:
@@ -152,19 +148,7 @@ class OwnedProxy(BaseRefProxy[T]):
         target: As for `Proxy`.
     """
 
-    __slots__ = (
-        '__proxy_evicts_last__',
-        '__proxy_process__',
-        '__proxy_ref_muts__',
-        '__proxy_refs__',
-        '__proxy_store__',
-    )
-
-    __proxy_evicts_last__: bool
-    __proxy_process__: int
-    __proxy_refs__: set[int]
-    __proxy_ref_muts__: set[int]
-    __proxy_store__: Store[Any] | None
+    __slots__ = ()
 
     def __init__(
         self,
@@ -174,25 +158,19 @@ class OwnedProxy(BaseRefProxy[T]):
         target: T | None = None,
     ) -> None:
         super().__init__(factory, cache_defaults=cache_defaults, target=target)
-        self.__proxy_evicts_last__ = False
-        self.__proxy_refs__ = set()
-        self.__proxy_ref_muts__ = set()
         self.__proxy_process__ = os.getpid()
-        # The very store, if it is known: it may not be registered.
-        self.__proxy_store__ = None
 
     def __del__(self) -> None:
-        try:
-            refs, ref_muts = self.__proxy_refs__, self.__proxy_ref_muts__
-            # A forked child has a copy, but the parent is the owner.
-            elsewhere = self.__proxy_process__ != os.getpid()
-            factory = self.__proxy_factory__
-        except AttributeError:  # __init__ failed
-            return
+        # A forked child has a copy, but the parent is the owner.
+        elsewhere = self.__proxy_process__ != os.getpid()
         moved = self.__proxy_invalid__ is not None
-        if moved or elsewhere or not isinstance(factory, _core.StoreFactoryBase):
+        if (
+            moved
+            or elsewhere
+            or not isinstance(self.__proxy_factory__, _core.StoreFactoryBase)
+        ):
             return
-        if not refs and not ref_muts:
+        if not self.__proxy_readers__ and not self.__proxy_writers__:
             _evict(self)
         elif gc.is_finalized(self):
             # The collector found the owner and its borrows in one cycle, and
@@ -200,13 +178,13 @@ class OwnedProxy(BaseRefProxy[T]):
             self.__proxy_evicts_last__ = True
         else:
             raise RuntimeError(
-                f'Cannot safely delete OwnedProxy: {len(refs)} RefProxy and '
-                f'{len(ref_muts)} RefMutProxy still borrow from it.'
+                f'Cannot safely delete OwnedProxy: {self.__proxy_readers__} RefProxy '
+                f'and {self.__proxy_writers__} RefMutProxy still borrow from it.'
             )
 
 
 def _evict(owner: OwnedProxy[Any]) -> None:
-    store, factory = owner.__proxy_store__, _store_factory(owner)
+    store, factory = owner.__proxy_store__, cast('Any', owner.__proxy_factory__)
     try:
         (factory.get_store() if store is None else store).evict(factory.key)
     except ConnectorClosedError:
@@ -219,11 +197,7 @@ def _evict(owner: OwnedProxy[Any]) -> None:
 class _Borrow(BaseRefProxy[T]):
     """A borrow, noted by its owner if that is in this process."""
 
-    __slots__ = ('__proxy_owner__',)
-
-    __proxy_borrows__: ClassVar[str]
-    """Where the owner notes borrows of this kind."""
-    __proxy_owner__: OwnedProxy[T] | None
+    __slots__ = ()
 
     def __init__(
         self,
@@ -234,17 +208,8 @@ class _Borrow(BaseRefProxy[T]):
         target: T | None = None,
     ) -> None:
         super().__init__(factory, cache_defaults=cache_defaults, target=target)
-        self.__proxy_owner__ = owner
         if owner is not None:
-            getattr(owner, type(self).__proxy_borrows__).add(id(self))
-
-    def __del__(self) -> None:
-        try:
-            owner = self.__proxy_owner__
-        except AttributeError:  # it was not made to the end
-            return
-        if owner is not None:
-            _give_back(self)
+            _core._note_borrow(self, owner, issubclass(type(self), RefMutProxy))
 
 
 class RefProxy(_Borrow[T]):
@@ -258,7 +223,6 @@ class RefProxy(_Borrow[T]):
     """
 
     __slots__ = ()
-    __proxy_borrows__ = '__proxy_refs__'
 
 
 class RefMutProxy(_Borrow[T]):
@@ -272,7 +236,6 @@ class RefMutProxy(_Borrow[T]):
     """
 
     __slots__ = ()
-    __proxy_borrows__ = '__proxy_ref_muts__'
 
 
 def _restore(
@@ -288,35 +251,21 @@ def _restore(
     return restored
 
 
-def _give_back(ref: _Borrow[Any]) -> None:
-    """Let go of the owner; again, it does no harm."""
-    owner, ref.__proxy_owner__ = ref.__proxy_owner__, None
-    if owner is None:
-        return
-    refs, ref_muts = owner.__proxy_refs__, owner.__proxy_ref_muts__
-    refs.discard(id(ref))
-    if id(ref) in ref_muts:
-        ref_muts.discard(id(ref))
-        if ref.__proxy_invalid__ is not None and is_resolved(owner):
-            # It moved to another process, which may have updated the object.
-            del owner.__proxy_wrapped__
-            _store_of(owner).cache.evict(_store_factory(owner).key)
-    if owner.__proxy_evicts_last__ and not refs:
-        _evict(owner)
+def _forget_target(owner: OwnedProxy[Any]) -> None:
+    """Have an owner fetch its object again, which may have been updated."""
+    del owner.__proxy_wrapped__
+    _store_of(owner).cache.evict(_store_factory(owner).key)
 
 
 def _end_scope(ref: _Borrow[Any]) -> None:
-    _give_back(ref)
+    _core._give_back(ref)
     ref.__proxy_invalid__ = ReferenceInvalidError(_OUT_OF_SCOPE)
     if is_resolved(ref):
         del ref.__proxy_wrapped__
 
 
 def _store_of(proxy: BaseRefProxy[Any]) -> Store[Any]:
-    kind = type(proxy)
-    owner: Any = proxy if issubclass(kind, OwnedProxy) else None
-    if issubclass(kind, _Borrow):
-        owner = proxy.__proxy_owner__
+    owner: Any = proxy if issubclass(type(proxy), OwnedProxy) else proxy.__proxy_owner__
     store: Store[Any] | None = None if owner is None else owner.__proxy_store__
     return _store_factory(proxy).get_store() if store is None else store
 
@@ -332,12 +281,20 @@ def _check_usable(proxy: Any, kinds: tuple[type[Any], ...], verb: str) -> None:
         )
 
 
-def _take_over(made: Any, source: Proxy[Any], populate_target: bool = True) -> None:
-    """Let a new reference answer as another proxy of the object does."""
-    made.__proxy_default_class__ = source.__proxy_default_class__
-    made.__proxy_default_hash__ = source.__proxy_default_hash__
-    if populate_target and is_resolved(source):
-        made.__proxy_wrapped__ = source.__proxy_wrapped__
+def _check_lends(proxy: Any, writes: bool) -> None:
+    """Say why a borrow was refused, unless that is no longer so."""
+    _check_usable(proxy, (OwnedProxy,), 'borrowed')
+    _store_factory(proxy)
+    if proxy.__proxy_writers__:
+        raise MutableBorrowError(
+            'The object is borrowed mutably, which excludes other borrows: '
+            'let go of the RefMutProxy first.'
+        )
+    if writes and proxy.__proxy_readers__:
+        raise MutableBorrowError(
+            'The object is borrowed already, and a mutable borrow excludes '
+            'others: let go of them first.'
+        )
 
 
 def borrow(proxy: OwnedProxy[T], *, populate_target: bool = True) -> RefProxy[T]:
@@ -355,19 +312,8 @@ def borrow(proxy: OwnedProxy[T], *, populate_target: bool = True) -> RefProxy[T]
         ReferenceInvalidError: If the owner has moved.
         ReferenceNotOwnedError: If it is no owner.
     """
-    if type(proxy) is not OwnedProxy or proxy.__proxy_invalid__ is not None:
-        _check_usable(proxy, (OwnedProxy,), 'borrowed')
-    if not isinstance(proxy.__proxy_factory__, _core.StoreFactoryBase):
-        _store_factory(proxy)  # says what is wrong
-    with _BORROWING:
-        if proxy.__proxy_ref_muts__:
-            raise MutableBorrowError(
-                'The object is borrowed mutably, which excludes other borrows: '
-                'let go of the RefMutProxy first.'
-            )
-        made = _core._proxy_alike(RefProxy, proxy, populate_target)
-        made.__proxy_owner__ = proxy
-        proxy.__proxy_refs__.add(id(made))
+    while (made := _core._borrow(RefProxy, proxy, False, populate_target)) is None:
+        _check_lends(proxy, writes=False)
     return made
 
 
@@ -386,17 +332,8 @@ def mut_borrow(proxy: OwnedProxy[T], *, populate_target: bool = True) -> RefMutP
         ReferenceInvalidError: If the owner has moved.
         ReferenceNotOwnedError: If it is no owner.
     """
-    _check_usable(proxy, (OwnedProxy,), 'borrowed')
-    _store_factory(proxy)
-    with _BORROWING:
-        if proxy.__proxy_ref_muts__ or proxy.__proxy_refs__:
-            raise MutableBorrowError(
-                'The object is borrowed already, and a mutable borrow excludes '
-                'others: let go of them first.'
-            )
-        made = _core._proxy_alike(RefMutProxy, proxy, populate_target)
-        made.__proxy_owner__ = proxy
-        proxy.__proxy_ref_muts__.add(id(made))
+    while (made := _core._borrow(RefMutProxy, proxy, True, populate_target)) is None:
+        _check_lends(proxy, writes=True)
     return made
 
 
@@ -419,11 +356,9 @@ def clone(proxy: OwnedProxy[T]) -> OwnedProxy[T]:
     key = _core.copy_object(store, factory.key)
     if key is None:
         raise ProxyResolveMissingKeyError(factory.key, type(store), store.name)
-    made: OwnedProxy[T] = OwnedProxy(
-        _core.store_factory(key, factory._recipe, False, factory.deserializer)
-    )
+    copied = _core.store_factory(key, factory._recipe, False, factory.deserializer)
+    made = _core._own(OwnedProxy, copied, proxy, False)
     made.__proxy_store__ = store
-    _take_over(made, proxy, populate_target=False)
     if is_resolved(proxy):
         made.__proxy_wrapped__ = copy.deepcopy(proxy.__proxy_wrapped__)
     return made
@@ -455,9 +390,7 @@ def into_owned(proxy: Proxy[T], *, populate_target: bool = True) -> OwnedProxy[T
         factory = _core.store_factory(
             factory.key, factory._recipe, False, factory.deserializer
         )
-    made: OwnedProxy[T] = OwnedProxy(factory)
-    _take_over(made, proxy, populate_target)
-    return made
+    return _core._own(OwnedProxy, factory, proxy, populate_target)
 
 
 def update(
@@ -480,7 +413,7 @@ def update(
     _check_usable(proxy, (OwnedProxy, RefMutProxy), 'updated')
     if issubclass(type(proxy), OwnedProxy):
         owner: Any = proxy
-        if owner.__proxy_ref_muts__ or owner.__proxy_refs__:
+        if owner.__proxy_writers__ or owner.__proxy_readers__:
             raise MutableBorrowError(
                 'The object is borrowed: its owner cannot change it meanwhile.'
             )

@@ -12,6 +12,7 @@
 //! | `resolution` | the factory runs once: single flight, re-entry, circles, signals, fork |
 //! | `attributes`, `classes` | what is read from the proxy and what from the target |
 //! | `call`, `numbers`, `containers`, `text`, `asynchronous`, `buffer`, `numpy` | the protocols |
+//! | `ownership` | owners and borrows, which are proxies that count one another |
 //! | `pickling` | the factory travels, never the target |
 //! | `spec` | the table that binds the functions to the slots |
 //!
@@ -41,16 +42,14 @@ mod names;
 mod numbers;
 mod numpy;
 mod object;
+mod ownership;
 mod pickling;
 mod resolution;
 mod spec;
 mod target;
 mod text;
 
-use pyo3::exceptions::PyTypeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
 /// Adds the room's names to the module.
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -59,7 +58,11 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let proxy = spec::make_type(py)?;
     m.add("Proxy", proxy)?;
     m.add("_proxy_trampoline", pickling::make_trampoline(py)?)?;
-    m.add_function(wrap_pyfunction!(proxy_alike, m)?)?;
+    m.add("ReferenceBase", ownership::make_type(py)?)?;
+    m.add_function(wrap_pyfunction!(ownership::own, m)?)?;
+    m.add_function(wrap_pyfunction!(ownership::borrow, m)?)?;
+    m.add_function(wrap_pyfunction!(ownership::note_borrow, m)?)?;
+    m.add_function(wrap_pyfunction!(ownership::give_back_borrow, m)?)?;
     resolution::register_at_fork(m)
 }
 
@@ -85,31 +88,5 @@ pub(crate) fn new_proxy<'py>(
             target.map_or(std::ptr::null_mut(), Bound::into_ptr),
         );
         Bound::from_owned_ptr_or_err(py, proxy)
-    }
-}
-
-/// A new proxy of a subclass that answers as another one does: the same factory, class and hash,
-/// and the target where that is wanted and there. Its `__init__` is not called.
-#[pyfunction]
-#[pyo3(name = "_proxy_alike", signature = (kind, source, populate_target, /))]
-fn proxy_alike<'py>(
-    kind: &Bound<'py, PyType>,
-    source: &Bound<'py, PyAny>,
-    populate_target: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = kind.py();
-    let proxy = names::PROXY.get();
-    let (kind, source) = (kind.as_type_ptr(), source.as_ptr());
-    // SAFETY: the pointers are live for the call. The types are looked at before they are used as
-    // those of proxies, and the result is a new reference or NULL with an exception set.
-    unsafe {
-        if ffi::PyType_IsSubtype(kind, proxy) == 0
-            || ffi::PyType_IsSubtype(ffi::Py_TYPE(source), proxy) == 0
-        {
-            return Err(PyTypeError::new_err(
-                "_proxy_alike() takes a subclass of Proxy and a proxy",
-            ));
-        }
-        Bound::from_owned_ptr_or_err(py, object::alike(kind, source, populate_target))
     }
 }

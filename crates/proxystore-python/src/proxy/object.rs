@@ -1,6 +1,5 @@
 //! The memory of a proxy: made, initialised, traversed, cleared, freed.
 
-use super::attributes::get_factory;
 use super::call::proxy_vectorcall;
 use super::names::{CACHE_DEFAULTS_KEYWORD, CLASS, FACTORY_KEYWORD, PROXY, TARGET_KEYWORD};
 use super::resolution::{Owner, take_exception};
@@ -106,17 +105,14 @@ pub(super) unsafe fn make(
     o
 }
 
-/// A proxy of a subclass with what another proxy answers by. NULL with an exception set if there is
-/// no memory, or no factory yet.
+/// A proxy of a subclass that answers as another one does. Takes over the factory; NULL with an
+/// exception set if there is no memory.
 pub(super) unsafe fn alike(
     kind: *mut PyTypeObject,
+    factory: *mut PyObject,
     source: *mut PyObject,
     populate_target: bool,
 ) -> *mut PyObject {
-    let factory = get_factory(source, null_mut());
-    if factory.is_null() {
-        return null_mut();
-    }
     let o = allocate(kind);
     if o.is_null() {
         Py_DECREF(factory);
