@@ -18,16 +18,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'store'))
+
 from bars import OLD
 from bars import OURS
 from bars import PEERS
 from bars import judge
+from machine import machine
 from operations import OPERATIONS
 from reference import factor
 
@@ -165,16 +167,6 @@ def table(results: Rounds) -> str:
     return '\n'.join(lines)
 
 
-def machine() -> str:
-    """Return the processor's name."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(': ')[2] for line in lines if line.startswith('model name'))
-    return next(names, platform.machine())
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n', 1)[0])
     parser.add_argument(
@@ -195,8 +187,7 @@ def main() -> int:
     unscaled = sum(v.holds for v in judge(minima, version, 1))
     noisy = [name for name, row in results.items() if not settled(row)]
     report = [
-        f'`make bench-proxy` on {machine()}, {os.cpu_count()} processors, CPython '
-        f'{platform.python_version()}; ns per operation: the least of '
+        f'`make bench-proxy` on {machine()}; ns per operation: the least of '
         f'{PASSES * ROUNDS} interleaved rounds or more ({passes} passes); '
         f'"median" is that of `{OURS}`.',
         f'Not settled: {"; ".join(noisy)}.' if noisy else 'All rows settled.',

@@ -1,9 +1,19 @@
-//! Bytes to store: different for every seed, the same for one.
+//! Bytes to store, and to look for.
 
 use proxystore::frame::{Codec, FrameBuilder};
 use proxystore::{Access, Connector, Key, Payload};
 
-pub(crate) fn content(seed: u64, len: usize) -> Vec<u8> {
+/// Bytes to store: the same for one seed, others for another. No part of them is like another one,
+/// so that every misplaced piece shows.
+///
+/// ```
+/// use proxystore_testkit::content;
+///
+/// assert_eq!(content(1, 100)[..60], content(1, 60));
+/// assert_ne!(content(1, 100), content(2, 100));
+/// ```
+#[must_use]
+pub fn content(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = vec![0; len];
     for word in bytes.chunks_mut(8) {

@@ -27,6 +27,7 @@ mod redis_server;
 mod s3_server;
 mod suite;
 
+pub use content::content;
 pub use fault::{Call, Fault, FaultConnector};
 pub use fault_proxy::{FaultProxy, LineFault};
 pub use pipe::{PipeConnector, write_block};

@@ -61,6 +61,8 @@ pub mod codec;
 pub mod config;
 mod connector;
 pub mod connectors;
+#[cfg(any(feature = "redis", feature = "object-stores"))]
+mod cutter;
 mod error;
 pub mod fork;
 pub mod frame;

@@ -159,13 +159,5 @@ impl Site {
 
 /// Bytes in which every misplaced piece shows.
 pub(crate) fn pattern(len: usize) -> Object {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    Object::copy_from(&bytes[..len]).unwrap()
+    Object::copy_from(&proxystore_testkit::content(1, len)).unwrap()
 }

@@ -1,9 +1,9 @@
 //! A line that throttles and breaks: what was put is there, what is got is right, nothing is left.
 
-use super::{config, content, open};
+use super::{config, open};
 use proxystore::connectors::object_store::{ObjectStoreConfig, ObjectStoreConnector};
 use proxystore::{Access, Connector, ConnectorExt, Error, ErrorKind, Key};
-use proxystore_testkit::{FaultProxy, LineFault, S3Server};
+use proxystore_testkit::{FaultProxy, LineFault, S3Server, content};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 

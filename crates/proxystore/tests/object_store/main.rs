@@ -23,17 +23,3 @@ fn config(endpoint: &str, namespace: &str) -> ObjectStoreConfig {
 fn open(config: ObjectStoreConfig) -> ObjectStoreConnector {
     ObjectStoreConnector::new(config).expect("a sound configuration")
 }
-
-/// Bytes that differ from those of another seed, and from each other.
-fn content(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}

@@ -1,9 +1,9 @@
 //! Objects in a real server: parts, ranges, names, leases, threads of a runtime.
 
-use super::{config, content, open};
+use super::{config, open};
 use proxystore::connectors::object_store::{ObjectStoreConfig, ObjectStoreConnector};
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Payload};
-use proxystore_testkit::S3Server;
+use proxystore_testkit::{S3Server, content};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 

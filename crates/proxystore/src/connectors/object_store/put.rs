@@ -3,7 +3,8 @@
 use super::engine::Line;
 use super::failure::Failure;
 use crate::Payload;
-use crate::blob::Buffer;
+use crate::blob::{Buffer, gather};
+use crate::cutter::Cutter;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
@@ -25,8 +26,7 @@ const ATTEMPTS: usize = 2;
 /// Sends an object; it appears under its name when all of it is there.
 pub(super) async fn put(line: &Line, name: &Path, payload: &Payload<'_>) -> Result<(), Failure> {
     if payload.len() <= WHOLE {
-        let mut source = Source::new(payload);
-        let body = source.take(payload.len())?;
+        let body = copied(&mut Cutter::new(payload), payload.len())?;
         line.store.put(name, body).await?;
         return Ok(());
     }
@@ -47,7 +47,7 @@ async fn in_parts(line: &Line, name: &Path, payload: &Payload<'_>) -> Result<(),
         inner: Some(line.store.put_multipart(name).await?),
         taken_back: Arc::clone(&line.taken_back),
     };
-    let mut source = Source::new(payload);
+    let mut cutter = Cutter::new(payload);
     let mut left = payload.len();
     let mut sent = JoinSet::new();
     let outcome = async {
@@ -56,7 +56,7 @@ async fn in_parts(line: &Line, name: &Path, payload: &Payload<'_>) -> Result<(),
                 one(&mut sent).await?;
             }
             let len = left.min(part_len);
-            let body = source.take(len)?;
+            let body = copied(&mut cutter, len)?;
             left -= len;
             if let Some(upload) = &mut upload.inner {
                 sent.spawn(upload.put_part(body));
@@ -118,41 +118,13 @@ impl Drop for Upload {
     }
 }
 
-/// The caller's pieces, copied part by part. They are not sent as they lie: a request that was
-/// given up may be held by its connection for longer than the caller keeps them.
-struct Source<'p, 'a> {
-    pieces: &'p [&'a [u8]],
-    /// Bytes of the first piece that are gone already.
-    offset: usize,
-}
-
-impl<'p, 'a> Source<'p, 'a> {
-    fn new(payload: &'p Payload<'a>) -> Self {
-        Self {
-            pieces: payload.pieces(),
-            offset: 0,
-        }
-    }
-
-    fn take(&mut self, len: usize) -> Result<PutPayload, Failure> {
-        let mut buffer = Buffer::try_with_len(len).ok_or(Failure::NoMemory(len as u64))?;
-        let mut target = &mut buffer[..];
-        while let Some(piece) = self.pieces.first()
-            && !target.is_empty()
-        {
-            let rest = &piece[self.offset..];
-            let (now, later) = target.split_at_mut(rest.len().min(target.len()));
-            now.copy_from_slice(&rest[..now.len()]);
-            if now.len() == rest.len() {
-                self.pieces = &self.pieces[1..];
-                self.offset = 0;
-            } else {
-                self.offset += now.len();
-            }
-            target = later;
-        }
-        Ok(Bytes::from_owner(Sent(buffer)).into())
-    }
+/// A copy of the next `len` bytes. They are not sent as they lie: a request that was given up may
+/// be held by its connection for longer than the caller keeps them.
+fn copied(cutter: &mut Cutter<'_, '_>, len: usize) -> Result<PutPayload, Failure> {
+    let mut buffer = Buffer::try_with_len(len).ok_or(Failure::NoMemory(len as u64))?;
+    let (pieces, _) = cutter.next_part(len);
+    gather::copy(&pieces, &mut buffer);
+    Ok(Bytes::from_owner(Sent(buffer)).into())
 }
 
 /// Pooled memory as a request's body.
@@ -161,27 +133,5 @@ struct Sent(Buffer);
 impl AsRef<[u8]> for Sent {
     fn as_ref(&self) -> &[u8] {
         &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_join_to_the_whole() {
-        let bytes: Vec<u8> = (0..100).collect();
-        let payload = Payload::new(&[&bytes[..7], &bytes[7..8], &bytes[8..60], &bytes[60..]]);
-        for part_len in 1..101 {
-            let mut source = Source::new(&payload);
-            let mut joined = Vec::new();
-            let mut left = 100;
-            while left > 0 {
-                let part = source.take(part_len.min(left)).expect("memory");
-                left -= part.content_length();
-                joined.extend(part.iter().flat_map(|bytes| bytes.iter().copied()));
-            }
-            assert_eq!(joined, bytes);
-        }
     }
 }

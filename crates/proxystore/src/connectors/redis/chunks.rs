@@ -99,43 +99,6 @@ pub(super) fn needs_chunks(payload: &Payload<'_>) -> bool {
     payload.len() == HEAD_LEN && first.take(MAGIC.len()).eq(&MAGIC)
 }
 
-/// Cuts a payload, piece by piece and without copying.
-#[derive(Debug)]
-pub(super) struct Cutter<'p, 'a> {
-    pieces: &'p [&'a [u8]],
-    /// Bytes of the first piece that are gone already.
-    offset: usize,
-}
-
-impl<'p, 'a> Cutter<'p, 'a> {
-    pub(super) fn new(payload: &'p Payload<'a>) -> Self {
-        Self {
-            pieces: payload.pieces(),
-            offset: 0,
-        }
-    }
-
-    /// The pieces of the next chunk, and its length.
-    pub(super) fn next_chunk(&mut self, chunk_len: usize) -> (Vec<&'a [u8]>, usize) {
-        let (mut chunk, mut len) = (Vec::new(), 0);
-        while len < chunk_len
-            && let Some(piece) = self.pieces.first()
-        {
-            let rest = &piece[self.offset..];
-            let part = &rest[..rest.len().min(chunk_len - len)];
-            len += part.len();
-            chunk.push(part);
-            if part.len() == rest.len() {
-                self.pieces = &self.pieces[1..];
-                self.offset = 0;
-            } else {
-                self.offset += part.len();
-            }
-        }
-        (chunk, len)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,23 +132,5 @@ mod tests {
         assert!(!needs_chunks(&Payload::new(&[])));
         assert!(!needs_chunks(&Payload::from_bytes(&vec![0; CUT_ABOVE])));
         assert!(needs_chunks(&Payload::from_bytes(&vec![0; CUT_ABOVE + 1])));
-    }
-
-    #[test]
-    fn chunks_join_to_the_whole() {
-        let bytes: Vec<u8> = (0..100).collect();
-        let payload = Payload::new(&[&bytes[..7], &bytes[7..8], &bytes[8..60], &bytes[60..]]);
-        for chunk_len in 1..101 {
-            let mut cutter = Cutter::new(&payload);
-            let mut joined = Vec::new();
-            for index in 0..100_usize.div_ceil(chunk_len) {
-                let (chunk, len) = cutter.next_chunk(chunk_len);
-                assert_eq!(len, chunk_len.min(100 - index * chunk_len));
-                assert_eq!(len, chunk.iter().map(|part| part.len()).sum::<usize>());
-                joined.extend(chunk.concat());
-            }
-            assert_eq!(joined, bytes);
-            assert_eq!(cutter.next_chunk(chunk_len).1, 0);
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! What is done on one connection, to the keys of one namespace.
 
-use super::chunks::{ChunkHead, Cutter, HEAD_LEN, ORPHANS_LIVE, WINDOW, needs_chunks};
+use super::chunks::{ChunkHead, HEAD_LEN, ORPHANS_LIVE, WINDOW, needs_chunks};
 use super::connection::{Connection, Failure};
 use super::lease::{chunk_millis, millis};
 use super::protocol::Commands;
 use crate::blob::Buffer;
+use crate::cutter::Cutter;
 use crate::{Key, Payload};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ impl Keyspace {
         let (mut sent, mut answered) = (0, 0);
         while answered < head.count() {
             if sent < head.count() && sent - answered < WINDOW {
-                let (pieces, len) = cutter.next_chunk(head.chunk_len);
+                let (pieces, len) = cutter.next_part(head.chunk_len);
                 let mut commands = Commands::new();
                 commands.begin(5);
                 commands.argument(b"SET");
