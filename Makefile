@@ -112,7 +112,7 @@ wheels: machine ## Build and try what a release is made of: wheels, sdist, crate
 	@PYTHON="$(PYTHON)" ONLY="$(ONLY)" scripts/wheels.sh
 
 .PHONY: bench
-bench: bench-proxy bench-store bench-rust bench-future bench-endpoint ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
+bench: bench-proxy bench-rust bench-future bench-endpoint bench-store ## Benchmarks beside the peers, into benches/RESULTS.md; wants a quiet machine.
 
 .PHONY: bench-proxy
 bench-proxy: $(VENV)/.wheel $(VENV)/.group-bench

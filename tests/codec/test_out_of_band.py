@@ -163,6 +163,19 @@ def test_type(name: str) -> None:
     assert sum(buffers) <= 1.3 * least_out + 4096
 
 
+def row(name: str) -> str:
+    _, codec, least_out, most_in = TYPES[name]
+    return f'| {name} | {codec} | {least_out:,} | {most_in:,} |'
+
+
+def test_the_page_says_the_same() -> None:
+    page = pathlib.Path(__file__).parents[2] / 'docs' / 'types.md'
+    text = page.read_text()
+    missing = [row(name) for name in TYPES if row(name) not in text]
+    assert not missing, 'docs/types.md lacks\n' + '\n'.join(missing)
+    assert text.count('\n| ') == len(TYPES) + 1, 'a row of no type'
+
+
 def test_slices_leave_their_parents_behind() -> None:
     for slice_ in (
         F8[10:20],

@@ -214,6 +214,44 @@ def test_another_host_is_named() -> None:
         assert host
 
 
+def test_a_proxy_in_another_container() -> None:
+    """A real one, as far as shared memory goes: a mount and a host name of its own."""
+    program = """
+import pickle, sys
+from proxystore.exceptions import WrongHostError
+from proxystore.proxy import ProxyResolveError
+proxy = pickle.load(sys.stdin.buffer)
+try:
+    proxy.sum()
+except ProxyResolveError as error:
+    assert isinstance(error.cause, WrongHostError), repr(error.cause)
+    print(error.cause)
+"""
+    script = 'mount -t tmpfs tmpfs /dev/shm && hostname pod-7 && exec "$0" -c "$1"'
+    unshare = ['unshare', '--mount', '--uts']
+    if os.geteuid() != 0:
+        unshare.append('--map-root-user')
+    with Store('contained', register=True) as store:
+        proxy = store.proxy(np.arange(100_000), populate_target=False)
+        result = subprocess.run(
+            [*unshare, 'sh', '-c', script, sys.executable, program],
+            input=pickle.dumps(proxy),
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=60,
+        )
+    said = result.stdout.decode()
+    for word in (
+        'another container',
+        os.uname().nodename,
+        'pod-7',
+        'redis',
+        'file',
+        'endpoint',
+    ):
+        assert word in said, said
+
+
 def test_full_shared_memory_spills(tmp_path: Path) -> None:
     memory, disk = tmp_path / 'memory', tmp_path / 'disk'
     memory.mkdir()

@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 from proxystore.connectors.file import FileConnector
+from proxystore.connectors.redis import RedisConnector
 from proxystore.store import Store
+
+from ..conftest import RedisAddress
 
 
 class Busy:
@@ -76,6 +79,27 @@ def test_small_puts_and_gets_keep_the_gil(file_store: Store[Any], busy: Busy) ->
 def test_large_puts_give_the_gil_up(file_store: Store[Any], busy: Busy) -> None:
     array = np.zeros(4_000_000)
     assert busy.turns_during(lambda: file_store.put(array)) > 0
+
+
+def test_large_reads_give_the_gil_up(file_store: Store[Any], busy: Busy) -> None:
+    key = file_store.put(np.zeros(4_000_000))
+    read = lambda: file_store.get(key, access='copy')  # noqa: E731
+    assert busy.turns_during(read) > 0
+
+
+def test_sockets_give_the_gil_up_whatever_the_size(
+    redis_server: RedisAddress, busy: Busy
+) -> None:
+    connector = RedisConnector(redis_server.host, redis_server.port)
+    with Store('gil', connector, cache_size=0) as store:
+        key = store.put(b'x')
+        for call in (
+            lambda: store.put(b'x'),
+            lambda: store.get(key),
+            lambda: store.exists(key),
+        ):
+            # Each is shorter than it takes to wake a thread: not every one lets the other in.
+            assert any(busy.turns_during(call) for _ in range(500))
 
 
 def test_two_large_puts_at_a_time(file_store: Store[Any]) -> None:

@@ -38,6 +38,22 @@ pub(crate) fn play(name: &str) {
                 assert!(blob.len() == LARGE && blob.chunks(1024).all(|part| part == [9; 1024]));
             }
         }
+        "little_address_space" => {
+            let key = Key::new(&std::env::var("KEY").unwrap()).unwrap();
+            let connector = open();
+            // What the program has already, and not half of the object more.
+            let statistics = std::fs::read_to_string("/proc/self/statm").unwrap();
+            let pages: u64 = statistics.split(' ').next().unwrap().parse().unwrap();
+            limit(libc::RLIMIT_AS, pages * 4096 + (LARGE as u64) / 2);
+            for access in [Access::Auto, Access::Copy, Access::Cow, Access::View] {
+                // Nowhere to put it: an error with a reason, and neither abort nor signal.
+                let error = connector.get(&key, access).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+                assert!(error.to_string().contains(dir.to_str().unwrap()), "{error}");
+            }
+            let small = connector.put_bytes(b"small").unwrap();
+            assert_eq!(connector.get_vec(&small).unwrap().unwrap(), b"small");
+        }
         "few_mappings" => {
             let key = Key::new(&std::env::var("KEY").unwrap()).unwrap();
             let connector = open();
@@ -243,6 +259,14 @@ fn without_private_memory_objects_can_still_be_read() {
     for place in Place::each() {
         let key = place.connector().put_bytes(&vec![9; LARGE]).unwrap();
         run("little_data", &place, Some(&key));
+    }
+}
+
+#[test]
+fn without_address_space_a_get_is_an_error() {
+    for place in Place::each() {
+        let key = place.connector().put_bytes(&vec![9; LARGE]).unwrap();
+        run("little_address_space", &place, Some(&key));
     }
 }
 

@@ -376,6 +376,52 @@ fn pages_are_used_again_unless_somebody_sees_them() {
     }
 }
 
+/// Bytes of an object that a mapping sees in huge pages.
+fn in_huge_pages(connector: &FileConnector, key: &Key) -> u64 {
+    let blob = connector.get(key, Access::View).unwrap().unwrap();
+    assert!(
+        blob.iter()
+            .step_by(4096)
+            .map(|byte| u64::from(*byte))
+            .sum::<u64>()
+            > 0
+    );
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (_, this) = maps
+        .split_once(key.as_str())
+        .expect("a mapping of the file");
+    let (_, from) = this
+        .split_once("ShmemPmdMapped:")
+        .expect("a kernel that tells");
+    from.split_whitespace()
+        .next()
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        << 10
+}
+
+/// Who made them found none, or did not ask; nobody has to live with that.
+#[test]
+fn small_pages_that_are_used_again_are_joined() {
+    let place = private_place();
+    let connector = place.connector();
+    let len = 16 * MEGABYTE;
+    let fresh = put(&connector, len);
+    let as_new = in_huge_pages(&connector, &fresh);
+
+    let small = connector.new_key();
+    let bytes = with_frame(&noise(len), |payload| vec![1; payload.len()]);
+    std::fs::write(place.0.join(small.as_str()), bytes).unwrap();
+    let before = inode(&place, &small);
+    connector.evict(&small).unwrap();
+    let again = put(&connector, len);
+    assert_eq!(inode(&place, &again), before);
+    assert!(is_sound(&connector, &again, len));
+    // Where the kernel joins none, new ones are small, too.
+    assert_eq!(in_huge_pages(&connector, &again), as_new);
+}
+
 #[test]
 fn nobody_sees_the_bytes_of_another_key() {
     let place = private_place();
