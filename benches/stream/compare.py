@@ -1,11 +1,13 @@
 """Objects per second through a stream: proxied, inline, plain data, and ProxyStore 1.1.
 
     python benches/stream/compare.py [--rounds 5] [--write benches/RESULTS.md]
+    python benches/stream/compare.py --sweep --brokers queue --rounds 7
 
 Every system is a producer and a consumer process, ProxyStore 1.1 in a virtual environment of its
 own (`.build/bench/v1`). The producer sends arrays as fast as it can; a run ends when the consumer
 has used the last one. Rounds are interleaved; tables show medians. It ends with 1 if at 10 kB ours,
-as it comes, is slower than plain data by more than the noise.
+as it comes, is slower than plain data by more than the noise. With `--sweep` it prints where inline
+and proxied objects cross, by which the defaults of `inline_below` are chosen.
 """
 
 from __future__ import annotations
@@ -45,7 +47,15 @@ LABELS = {
     'plain': 'plain data, pickled',
     'v1': 'ProxyStore 1.1',
 }
-BROKERS = {'redis': 'a Redis list', 'queue': 'a multiprocessing queue'}
+BROKERS = {
+    'redis': 'a Redis list',
+    'channel': 'a Redis channel',
+    'queue': 'a multiprocessing queue',
+}
+SWEPT = {
+    f'{size} kB': size * 1000 for size in (1, 10, 32, 64, 100, 160, 250, 500, 1000)
+}
+SWEPT_SYSTEMS = ['ours inline', 'ours proxied', 'plain']
 PAR = 0.9
 """Medians of one system differ by as much from run to run."""
 Rates = dict[str, dict[str, dict[str, float]]]
@@ -56,11 +66,16 @@ def count_of(size: int) -> int:
     return max(8, min(500, 20_000_000 // size))
 
 
-def measure(rounds: int, places: dict[str, str], sizes: dict[str, int]) -> Rates:
+def measure(
+    rounds: int,
+    places: dict[str, str],
+    sizes: dict[str, int],
+    systems: list[str] = SYSTEMS,
+) -> Rates:
     rates: Rates = {}
     for broker, place in places.items():
         workers = {}
-        for system in SYSTEMS:
+        for system in systems:
             python = (
                 store_compare.environment('v1') if system == 'v1' else sys.executable
             )
@@ -100,6 +115,20 @@ def table(rates: dict[str, dict[str, float]]) -> str:
     return '\n'.join(lines)
 
 
+def sweep(rates: dict[str, dict[str, float]]) -> str:
+    lines = [
+        '| array | inline | proxied | plain | inline / proxied |',
+        '|---|---|---|---|---|',
+    ]
+    for word, row in rates.items():
+        inline, proxied, plain = (row[system] for system in SWEPT_SYSTEMS)
+        lines.append(
+            f'| {word} | {inline:.0f} | {proxied:.0f} | {plain:.0f} '
+            f'| {inline / proxied:.2f} |'
+        )
+    return '\n'.join(lines)
+
+
 def draw(rates: Rates, sizes: dict[str, int], path: Path) -> None:
     import matplotlib
 
@@ -133,20 +162,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--sizes', nargs='*', choices=SIZES, default=list(SIZES))
+    parser.add_argument(
+        '--brokers', nargs='*', choices=BROKERS, default=['redis', 'queue']
+    )
+    parser.add_argument('--sweep', action='store_true', help='inline and proxied alone')
     parser.add_argument('--write', type=Path, help='put the tables into this file')
     options = parser.parse_args()
-    sizes = {word: SIZES[word] for word in options.sizes}
+    sizes = SWEPT if options.sweep else {word: SIZES[word] for word in options.sizes}
     with tempfile.TemporaryDirectory(dir='/dev/shm') as folder:
         server, address = store_compare.redis_server(Path(folder))
+        port = address.split(':')[1]
+        places = {
+            broker: folder if broker == 'queue' else port for broker in options.brokers
+        }
         try:
-            rates = measure(
-                options.rounds,
-                {'redis': address.split(':')[1], 'queue': folder},
-                sizes,
-            )
+            systems = SWEPT_SYSTEMS if options.sweep else SYSTEMS
+            rates = measure(options.rounds, places, sizes, systems)
         finally:
             server.terminate()
             server.wait()
+    if options.sweep:
+        for broker, by_size in rates.items():
+            print(f'Through {BROKERS[broker]}:\n\n{sweep(by_size)}\n')
+        return 0
     text = f"""Made by `make bench-stream`: objects per second from one process to another, with one event for
 each object, medians of {options.rounds} interleaved rounds. Proxied objects lie in the same Redis server, or in files
 in shared memory. Linux {platform.release()}, {os.cpu_count()} CPUs, CPython {platform.python_version()}.

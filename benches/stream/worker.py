@@ -26,7 +26,7 @@ def open_store(broker: str, system: str, place: str) -> Any:
     from proxystore.store import Store
 
     connector: Any
-    if broker == 'redis':
+    if broker != 'queue':
         from proxystore.connectors.redis import RedisConnector
 
         connector = RedisConnector('127.0.0.1', int(place))
@@ -47,20 +47,30 @@ class Plain:
 
     def __init__(self, broker: str, place: str, queue: Any, topic: str) -> None:
         self.broker, self.queue, self.topic = broker, queue, topic
-        if broker == 'redis':
+        if broker != 'queue':
             import redis
 
             self.client = redis.Redis('127.0.0.1', int(place))
 
+    def listen(self) -> None:
+        if self.broker == 'channel':
+            self.channel = self.client.pubsub()
+            self.channel.subscribe(self.topic)
+            self.channel.get_message(timeout=None)
+
     def send(self, array: Any) -> None:
         if self.broker == 'redis':
             self.client.rpush(self.topic, pickle.dumps(array, protocol=5))
+        elif self.broker == 'channel':
+            self.client.publish(self.topic, pickle.dumps(array, protocol=5))
         else:
             self.queue.put(array)
 
     def receive(self) -> Any:
         if self.broker == 'redis':
             return pickle.loads(self.client.blpop([self.topic])[1])
+        if self.broker == 'channel':
+            return pickle.loads(self.channel.get_message(timeout=None)['data'])
         return self.queue.get()
 
 
@@ -69,6 +79,10 @@ def subscriber_of(broker: str, place: str, queue: Any, topic: str) -> Any:
         from proxystore.stream.shims.redis import RedisQueueSubscriber
 
         return RedisQueueSubscriber('127.0.0.1', int(place), topic)
+    if broker == 'channel':
+        from proxystore.stream.shims.redis import RedisSubscriber
+
+        return RedisSubscriber('127.0.0.1', int(place), topic)
     from proxystore.stream.shims.queue import QueueSubscriber
 
     return QueueSubscriber(queue)
@@ -79,6 +93,10 @@ def publisher_of(broker: str, place: str, queue: Any, topic: str) -> Any:
         from proxystore.stream.shims.redis import RedisQueuePublisher
 
         return RedisQueuePublisher('127.0.0.1', int(place))
+    if broker == 'channel':
+        from proxystore.stream.shims.redis import RedisPublisher
+
+        return RedisPublisher('127.0.0.1', int(place))
     from proxystore.stream.shims.queue import QueuePublisher
 
     return QueuePublisher({topic: queue})
@@ -88,6 +106,7 @@ def consume(broker: str, system: str, place: str, queue: Any, pipe: Any) -> None
     topic = f'bench-{system}'
     if system == 'plain':
         plain = Plain(broker, place, queue, topic)
+        plain.listen()
         pipe.send('ready')
         while True:
             size, count = pipe.recv()

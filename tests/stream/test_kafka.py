@@ -8,10 +8,12 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
 import pytest
+from proxystore.connectors.file import FileConnector
 from proxystore.connectors.local import LocalConnector
 from proxystore.store import Store
 from proxystore.stream import StreamConsumer
@@ -163,6 +165,56 @@ def test_a_killed_consumer_loses_nothing(servers: str, topic: str) -> None:
     with StreamConsumer[Any](heir) as consumer:
         assert list(consumer) == [2, 3, 4, 5]
     assert committed(servers, topic) == 7  # the end was finished too
+
+
+BATCH = 5
+
+
+def send_until_killed(servers: str, topic: str, folder: str) -> None:
+    producer = StreamProducer[Any](
+        publisher(servers),
+        default_store=Store(topic, FileConnector(folder), register=True),
+        batch_size=BATCH,
+        inline_below=0,
+    )
+    for i in range(10_000_000):
+        producer.send(topic, i)
+        time.sleep(0.001)  # a group takes seconds to let its first member in
+
+
+def delivered(servers: str, topic: str) -> int:
+    """How many messages the brokers have, and so batches."""
+    client = confluent_kafka.Consumer(
+        {'bootstrap.servers': servers, 'group.id': uuid.uuid4().hex}
+    )
+    try:
+        partitions = client.list_topics(topic, timeout=30).topics[topic].partitions
+        places = [confluent_kafka.TopicPartition(topic, one) for one in partitions]
+        return sum(client.get_watermark_offsets(one, timeout=30)[1] for one in places)
+    finally:
+        client.close()
+
+
+def test_the_batches_of_a_killed_producer_are_whole(
+    servers: str, topic: str, store_dir: Path
+) -> None:
+    killed = SPAWN.Process(
+        target=send_until_killed, args=(servers, topic, str(store_dir))
+    )
+    killed.start()
+    with StreamConsumer[Any](subscriber(servers, topic)) as consumer:
+        got = [consumer.next_object() for _ in range(2 * BATCH)]
+        assert killed.pid is not None
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.join()
+        stored = [*store_dir.iterdir()]
+        count = delivered(servers, topic)
+        got += [consumer.next_object() for _ in range(count * BATCH - len(got))]
+    assert got == [*range(count * BATCH)]
+    # The client sends behind the producer: what it had not sent stays in the
+    # store, put but never announced, and nothing else does.
+    left = [*store_dir.iterdir()]
+    assert len(left) == len(stored) - (count - 2) * BATCH
 
 
 def test_a_client_that_counts_what_was_received(servers: str, topic: str) -> None:
