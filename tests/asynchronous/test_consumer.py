@@ -15,6 +15,7 @@ from proxystore.proxy import Proxy
 from proxystore.store import Store
 from proxystore.stream import StreamConsumer
 from proxystore.stream import StreamProducer
+from proxystore.stream._worker import Worker
 from proxystore.stream.shims.queue import QueuePublisher
 from proxystore.stream.shims.queue import QueueSubscriber
 
@@ -97,6 +98,45 @@ def test_an_error_is_raised_once() -> None:
 
     asyncio.run(main())
     consumer.close()
+
+
+@pytest.mark.parametrize('inline_below', [None, 0, 100_000])
+def test_the_thread_is_asked_once_for_a_batch(
+    monkeypatch: pytest.MonkeyPatch, inline_below: int | None
+) -> None:
+    asked = []
+    call = Worker.call
+
+    def counted(worker: Worker, function: Any) -> Any:
+        asked.append(function)
+        return call(worker, function)
+
+    monkeypatch.setattr(Worker, 'call', counted)
+    line: queue.Queue[bytes] = queue.Queue()
+    with Store('async-batches', LocalConnector(), register=True) as store:
+
+        def send() -> StreamConsumer[Any]:
+            producer = StreamProducer[Any](
+                QueuePublisher({'t': line}),
+                default_store=None if inline_below is None else store,
+                inline_below=inline_below,
+                batch_size=3,
+            )
+            for i in range(6):
+                producer.send('t', [i], metadata={'i': i})
+            producer.close_topics('t')
+            return StreamConsumer[Any](QueueSubscriber(line))
+
+        async def main() -> None:
+            assert [each[0] async for each in send()] == [*range(6)]
+            assert len(asked) == 3  # two batches and the end
+            # What a filter drops is evicted, which may take a while: in the thread.
+            consumer = send()
+            consumer._filter = lambda metadata: metadata['i'] == 1
+            assert [each[0] async for each in consumer] == [0, 2, 3, 4, 5]
+            assert len(asked) == 3 + 6
+
+        asyncio.run(main())
 
 
 def test_a_program_ends_though_it_waits_for_a_message() -> None:

@@ -58,6 +58,8 @@ def reduce_tensor(tensor: torch.Tensor) -> Any:
     size, stride = tuple(flat.size()), tuple(flat.stride())
     name = str(flat.dtype).removeprefix('torch.')
     flat = flat.as_strided((flat.numel(),), (1,), flat.storage_offset())
+    # What has no buffer for type checkers before Python 3.12.
+    memory: Any
     try:
         memory = flat.numpy()
     except TypeError:

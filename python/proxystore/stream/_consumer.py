@@ -209,7 +209,7 @@ class StreamConsumer(Generic[T]):
         """Wait for the next object, as `next`, beside an event loop.
 
         `async for` calls this. One thread of the consumer's own waits for
-        messages; if a task that awaits is cancelled, the message that comes
+        messages; the objects of a batch come from it once. If a task that awaits is cancelled, the message that comes
         is for the next who asks. One task at a time may ask.
 
         Raises:
@@ -223,6 +223,8 @@ class StreamConsumer(Generic[T]):
         Raises:
             StopAsyncIteration: If the producer closed the topic.
         """
+        if self._waiting is None and self._has_next():
+            return self.next_with_metadata()
         import asyncio
 
         from proxystore.stream._worker import Worker
@@ -265,6 +267,18 @@ class StreamConsumer(Generic[T]):
         if issubclass(type(obj), Proxy):
             return metadata, await aresolve(cast('Proxy[T]', obj))
         return metadata, cast(T, obj)
+
+    def _has_next(self) -> bool:
+        """Whether `next` returns what was received already, and waits for nothing.
+
+        Such are the objects of a batch after the first one. A filter may
+        evict, and a store that is not open yet may connect.
+        """
+        if not self._rows or self._filter is not None:
+            return False
+        kind, _, _, recipe, _, _ = self._rows[0]
+        known = recipe is self._last_recipe or recipe == self._last_recipe
+        return kind == VALUE or (kind != END and known)
 
     def _next_or_end(self) -> tuple[dict[str, Any], ProxyOr[T]] | None:
         # A future cannot hold a StopIteration.
