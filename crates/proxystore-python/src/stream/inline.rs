@@ -52,24 +52,12 @@ pub(crate) fn decode_inline<'py>(
     recipe: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = recipe.py();
-    let settings = recipe.get_item(3)?;
-    let name = recipe.get_item(0)?;
-    // A store that is open here says what it takes; an event may be forged.
-    let demands = match registry(py).get_item(&name)? {
-        Some(store) => store.getattr(intern!(py, "_sealing"))?,
-        None => settings.clone(),
-    };
-    let demands = demands.cast::<PyDict>().ok();
-    let demand = |of: &str, default: bool| match demands.map(|all| all.get_item(of)) {
-        Some(Ok(Some(value))) => value.is_truthy(),
-        Some(Err(error)) => Err(error),
-        _ => Ok(default),
-    };
-    if demand("encryption", false)? || demand("signing", false)? {
+    if demand(recipe, "encryption", false)? || demand(recipe, "signing", false)? {
+        let name = recipe.get_item(0)?;
         let error = proxystore::stream::sealed(&name.str()?.to_string_lossy());
         return Err(to_python(py, error));
     }
-    let pickles = Pickles::of(demand("pickle", true)?);
+    let settings = recipe.get_item(3)?;
     if let Ok(settings) = settings.cast::<PyDict>()
         && let Some(deserializer) = settings.get_item(intern!(py, "deserializer"))?
         && !deserializer.is_none()
@@ -79,5 +67,25 @@ pub(crate) fn decode_inline<'py>(
             .call1((bytes,))
             .map_err(|cause| failed_deserializer(py, cause));
     }
-    codec::decode(py, frame, pickles)
+    codec::decode(py, frame, pickles_of(recipe)?)
+}
+
+/// Whether what came along with a store's event may be a pickle.
+pub(super) fn pickles_of(recipe: &Bound<'_, PyTuple>) -> PyResult<Pickles> {
+    demand(recipe, "pickle", true).map(Pickles::of)
+}
+
+/// What a store wants: the one that is open here, since an event may be forged.
+fn demand(recipe: &Bound<'_, PyTuple>, of: &str, default: bool) -> PyResult<bool> {
+    let py = recipe.py();
+    let demands = match registry(py).get_item(recipe.get_item(0)?)? {
+        Some(store) => store.getattr(intern!(py, "_sealing"))?,
+        None => recipe.get_item(3)?,
+    };
+    match demands.cast::<PyDict>() {
+        Ok(demands) => demands
+            .get_item(of)?
+            .map_or(Ok(default), |it| it.is_truthy()),
+        Err(_) => Ok(default),
+    }
 }

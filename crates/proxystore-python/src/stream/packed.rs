@@ -4,7 +4,7 @@
 use crate::codec::{self, Pickles, Source};
 use crate::error::to_python;
 use proxystore::codec::message_pack::{Reader, Token, Writer};
-use proxystore::frame::Frame;
+use proxystore::frame::{Codec, Frame};
 use proxystore::{Blob, Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -12,7 +12,10 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 const NO_PAIRS: u8 = 0x80;
 
 /// One value.
-pub(super) fn packed(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+///
+/// # Errors
+/// `SerializationError` if it would be a pickle and those are refused.
+pub(super) fn packed(value: &Bound<'_, PyAny>, pickles: Pickles) -> PyResult<Vec<u8>> {
     let py = value.py();
     if let Ok(dict) = value.cast_exact::<PyDict>()
         && dict.is_empty()
@@ -31,6 +34,11 @@ pub(super) fn packed(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         return Ok(bytes);
     }
     let encoded = codec::encode(value)?;
+    if pickles == Pickles::Refuse && encoded.codec() == Codec::Pickle {
+        let message = "these metadata can only be pickled, which a store with pickle=False does \
+                       not: send numbers, text, bytes, or lists and dictionaries of such values";
+        return Err(to_python(py, Error::new(ErrorKind::Encode, message)));
+    }
     let len = encoded.total_len(py);
     check_len(py, len)?;
     writer.bytes_header(len);
@@ -51,15 +59,19 @@ fn check_len(py: Python<'_>, len: usize) -> PyResult<()> {
 }
 
 /// What [`packed`] made, or another language. It may be a part of a message's frame.
+///
+/// # Errors
+/// `UntrustedFrameError` if it is a pickle and those are refused.
 pub(super) fn unpacked<'py>(
     py: Python<'py>,
     message: Option<(&Frame<'_>, &Source)>,
     bytes: &[u8],
+    pickles: Pickles,
 ) -> PyResult<Bound<'py, PyAny>> {
     match bytes {
         [NO_PAIRS] => Ok(PyDict::new(py).into_any()),
         _ => match Reader::new(bytes).token() {
-            Ok(Token::Bytes(frame)) => codec::decode(py, &Blob::copy_from(frame), Pickles::Load),
+            Ok(Token::Bytes(frame)) => codec::decode(py, &Blob::copy_from(frame), pickles),
             _ => codec::decode_part(py, message, bytes),
         },
     }
@@ -68,11 +80,11 @@ pub(super) fn unpacked<'py>(
 /// One value of a message, packed.
 #[pyfunction]
 pub(super) fn pack<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(value.py(), &packed(value)?))
+    Ok(PyBytes::new(value.py(), &packed(value, Pickles::Load)?))
 }
 
 /// The value that was packed.
 #[pyfunction]
 pub(super) fn unpack<'py>(bytes: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
-    unpacked(bytes.py(), None, bytes.as_bytes())
+    unpacked(bytes.py(), None, bytes.as_bytes(), Pickles::Load)
 }

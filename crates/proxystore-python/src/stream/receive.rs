@@ -1,5 +1,6 @@
 //! Messages that were received, as rows of Python's values.
 
+use super::inline::pickles_of;
 use super::kind;
 use super::packed::unpacked;
 use crate::codec::{self, BlobMemory, Pickles, Source};
@@ -37,8 +38,16 @@ pub(super) fn read_message<'py>(message: &Bound<'py, PyAny>) -> PyResult<Option<
     let stores = form
         .stores
         .iter()
-        .map(|packed| recipe(py, packed))
+        .map(|packed| {
+            let recipe = recipe(py, packed)?;
+            let pickles = pickles_of(&recipe)?;
+            Ok((recipe.into_any(), pickles))
+        })
         .collect::<PyResult<Vec<_>>>()?;
+    let pickles_in = |store: Option<usize>| {
+        let store = store.and_then(|place| stores.get(place));
+        store.map_or(Pickles::Load, |(_, pickles)| *pickles)
+    };
     let is_immutable = message.is_exact_instance_of::<PyBytes>();
     let none = py.None().into_bound(py);
     let rows = PyList::empty(py);
@@ -71,7 +80,7 @@ pub(super) fn read_message<'py>(message: &Bound<'py, PyAny>) -> PyResult<Option<
                 metadata,
                 store,
             } => {
-                let fields = unpacked(py, Some((&frame, &source)), key)?;
+                let fields = unpacked(py, Some((&frame, &source)), key, pickles_in(Some(*store)))?;
                 (
                     kind::KEY,
                     *metadata,
@@ -85,13 +94,14 @@ pub(super) fn read_message<'py>(message: &Bound<'py, PyAny>) -> PyResult<Option<
         let metadata = if kind == kind::END {
             none.clone()
         } else {
-            let metadata = unpacked(py, Some((&frame, &source)), metadata)?;
+            let metadata = unpacked(py, Some((&frame, &source)), metadata, pickles_in(store))?;
             if !metadata.is_instance_of::<PyDict>() {
                 return Err(to_python(py, no_event("its metadata are no map")));
             }
             metadata
         };
-        let recipe = store.and_then(|place: usize| stores.get(place).cloned());
+        let recipe = store.and_then(|place: usize| stores.get(place));
+        let recipe = recipe.map_or(&none, |(recipe, _)| recipe).clone();
         let key_type = key_type.map(|path| PyString::new(py, path).into_any());
         rows.append(PyTuple::new(
             py,
@@ -99,7 +109,7 @@ pub(super) fn read_message<'py>(message: &Bound<'py, PyAny>) -> PyResult<Option<
                 PyInt::new(py, kind).into_any(),
                 metadata,
                 content,
-                recipe.unwrap_or_else(|| none.clone()),
+                recipe,
                 PyBool::new(py, evict).to_owned().into_any(),
                 key_type.unwrap_or_else(|| none.clone()),
             ],
@@ -109,11 +119,12 @@ pub(super) fn read_message<'py>(message: &Bound<'py, PyAny>) -> PyResult<Option<
 }
 
 /// How to reopen a store, by its packed fields.
-fn recipe<'py>(py: Python<'py>, packed: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+fn recipe<'py>(py: Python<'py>, packed: &[u8]) -> PyResult<Bound<'py, PyTuple>> {
     static RECIPE_OF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    RECIPE_OF
+    let recipe = RECIPE_OF
         .import(py, "proxystore.stream._wire", "recipe_of")?
-        .call1((PyBytes::new(py, packed),))
+        .call1((PyBytes::new(py, packed),))?;
+    Ok(recipe.cast_into::<PyTuple>()?)
 }
 
 /// An object's frame where it lies in its message, unless that would keep more than twice as much

@@ -3,7 +3,7 @@
 use super::kind;
 use super::packed::packed;
 use crate::backend::joined;
-use crate::codec::{self, Encoded};
+use crate::codec::{self, Encoded, Pickles};
 use crate::store::PyStore;
 use proxystore::frame::FrameBuilder;
 use proxystore::stream::Inlining;
@@ -123,10 +123,14 @@ pub(super) fn put_message<'py>(
     let py = topic.py();
     let mut events = Vec::with_capacity(items.len() + 1);
     let mut keys = Vec::new();
+    let pickles = match &store {
+        Some((store, ..)) => store.get().opened()?.pickles,
+        None => Pickles::Load,
+    };
     // Before anything is put: what fails leaves nothing behind.
     let metadata = items
         .iter()
-        .map(|(_, _, metadata)| packed(metadata))
+        .map(|(_, _, metadata)| packed(metadata, pickles))
         .collect::<PyResult<Vec<_>>>()?;
     let fields = store.as_ref().filter(|_| !items.is_empty());
     let fields = fields.map(|(_, fields, _)| fields.clone());
@@ -212,11 +216,12 @@ fn packed_key(fields: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if fields.len()? == 1 {
         let first = fields.get_item(0)?;
         if first.is_exact_instance_of::<PyString>() {
-            return packed(&first);
+            return packed(&first, Pickles::Load);
         }
     }
     let list = fields.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-    packed(pyo3::types::PyList::new(fields.py(), list)?.as_any())
+    let list = pyo3::types::PyList::new(fields.py(), list)?;
+    packed(list.as_any(), Pickles::Load)
 }
 
 /// Writes a message of events that were made in Python: `rows` as `read_message` returns them, but
@@ -243,7 +248,7 @@ fn event_of<'py>(row: &Bound<'py, PyTuple>) -> PyResult<Event<'py>> {
     }
     let content = row.get_item(2)?;
     Ok(Event {
-        metadata: packed(&row.get_item(1)?)?,
+        metadata: packed(&row.get_item(1)?, Pickles::Load)?,
         content: match kind {
             kind::VALUE => Content::Object(Box::new(codec::encode(&content)?)),
             kind::INLINE => Content::Frame(content.cast_into::<PyBytes>()?),
