@@ -10,13 +10,20 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import os, signal, sys, threading, time
+import os, signal, sys, threading
 from concurrent.futures import ProcessPoolExecutor
 import multiprocessing
 from proxystore.store import Store
 
+def begin(barrier):
+    global meet
+    meet = barrier.wait
+
 def work(small, shared):
-    time.sleep(0.02)  # long enough for both workers to begin
+    global meet
+    if meet is not None:  # each worker takes one task before any takes two
+        meet(60)
+        meet = None
     return len(small) + len(shared)
 
 def in_a_thread(store):
@@ -29,7 +36,10 @@ if __name__ == '__main__':
     store = Store('<results> & "more"', register=True, populate_target=False)
     shared = store.proxy(b'x' * 3_000_000)
     context = multiprocessing.get_context(sys.argv[1])
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
+    barrier = context.Barrier(2)
+    with ProcessPoolExecutor(
+        2, mp_context=context, initializer=begin, initargs=(barrier,)
+    ) as pool:
         futures = [
             pool.submit(work, store.proxy(b'x' * 10**(i % 6), evict=True), shared)
             for i in range(30)

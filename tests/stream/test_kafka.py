@@ -177,7 +177,7 @@ def send_until_killed(servers: str, topic: str, folder: str) -> None:
         batch_size=BATCH,
         inline_below=0,
     )
-    for i in range(10_000_000):
+    for i in range(60_000):  # a minute at the most, if nobody kills it
         producer.send(topic, i)
         time.sleep(0.001)  # a group takes seconds to let its first member in
 
@@ -199,7 +199,7 @@ def test_the_batches_of_a_killed_producer_are_whole(
     servers: str, topic: str, store_dir: Path
 ) -> None:
     killed = SPAWN.Process(
-        target=send_until_killed, args=(servers, topic, str(store_dir))
+        target=send_until_killed, args=(servers, topic, str(store_dir)), daemon=True
     )
     killed.start()
     with StreamConsumer[Any](subscriber(servers, topic)) as consumer:
