@@ -128,13 +128,11 @@ fn redis_with_a_password_and_another_database() {
 }
 
 fn bucket(endpoint: String) -> ObjectStoreConfig {
-    ObjectStoreConfig {
-        endpoint: Some(endpoint),
-        prefix: "contract".to_owned(),
-        username: Some("anybody".to_owned()),
-        password: Some("anything".to_owned()),
-        ..ObjectStoreConfig::new(Provider::S3, "bucket")
-    }
+    ObjectStoreConfig::new(Provider::S3, "bucket")
+        .endpoint(endpoint)
+        .prefix("contract")
+        .username("anybody")
+        .password("anything")
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn configurations_and_names_are_values() {
     value::<redis::RedisConfig>();
     value::<redis::TlsConfig>();
     value::<redis::SentinelConfig>();
+    #[cfg(feature = "object-stores")]
+    value::<proxystore::connectors::object_store::ObjectStoreConfig>();
     value::<shared_memory::SharedMemoryConfig>();
     value::<shared_memory::Session>();
 

@@ -12,7 +12,12 @@ mod url;
 pub use crate::percent::encode as percent_encode;
 pub use nearest::nearest;
 pub use option::{Bytes, OptionValue};
-#[cfg(any(feature = "file", feature = "redis", feature = "seal"))]
+#[cfg(any(
+    feature = "file",
+    feature = "object-stores",
+    feature = "redis",
+    feature = "seal"
+))]
 pub(crate) use setters::setters;
 pub use url::Url;
 #[cfg(feature = "object-stores")]

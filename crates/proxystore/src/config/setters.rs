@@ -2,7 +2,12 @@
 
 /// Gives a configuration a method for each named field, which sets it: configurations may get
 /// fields, so that other crates cannot write them as literals.
-#[cfg(any(feature = "file", feature = "redis", feature = "seal"))]
+#[cfg(any(
+    feature = "file",
+    feature = "object-stores",
+    feature = "redis",
+    feature = "seal"
+))]
 macro_rules! setters {
     ($type:ident { $($into:ident: impl Into<$given:ty>,)* } { $($plain:ident: $exact:ty,)* }) => {
         impl $type {
@@ -27,5 +32,10 @@ macro_rules! setters {
     };
 }
 
-#[cfg(any(feature = "file", feature = "redis", feature = "seal"))]
+#[cfg(any(
+    feature = "file",
+    feature = "object-stores",
+    feature = "redis",
+    feature = "seal"
+))]
 pub(crate) use setters;

@@ -93,10 +93,7 @@ fn answers_are_told_by_what_one_can_do() {
         ),
     ];
     for (status, code, kind, words) in cases {
-        let config = ObjectStoreConfig {
-            retries: 1,
-            ..config(&service(status, code), "answers")
-        };
+        let config = config(&service(status, code), "answers").retries(1);
         let error = ObjectStoreConnector::connect(config).expect_err(code);
         assert_eq!(error.kind(), kind, "{code}: {error}");
         assert_eq!(error.is_retryable(), kind == Unreachable);
@@ -111,10 +108,7 @@ fn answers_are_told_by_what_one_can_do() {
 
 #[test]
 fn a_service_that_is_not_there_is_named() {
-    let config = ObjectStoreConfig {
-        retries: 1,
-        ..config("http://127.0.0.1:1", "nowhere")
-    };
+    let config = config("http://127.0.0.1:1", "nowhere").retries(1);
     let error = ObjectStoreConnector::connect(config).expect_err("nobody is there");
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
@@ -123,10 +117,7 @@ fn a_service_that_is_not_there_is_named() {
 #[test]
 fn a_bucket_that_is_not_there_is_named() {
     let server = S3Server::start();
-    let config = ObjectStoreConfig {
-        bucket: "bukcet".to_owned(),
-        ..config(&server.endpoint(), "nowhere")
-    };
+    let config = config(&server.endpoint(), "nowhere").bucket("bukcet");
     let error = ObjectStoreConnector::connect(config).expect_err("no bucket");
     assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
     assert!(error.to_string().contains("bukcet"), "{error}");
@@ -144,23 +135,21 @@ fn a_url_says_it_all() {
          &retry_timeout=9&clear=true",
     )
     .expect("sound");
-    let wanted = ObjectStoreConfig {
-        prefix: "some/prefix".to_owned(),
-        endpoint: Some("http://127.0.0.1:9000".to_owned()),
-        region: Some("here".to_owned()),
-        namespace: "n".to_owned(),
-        username: Some("me".to_owned()),
-        password: Some("a/b".to_owned()),
-        session_token: Some("t".to_owned()),
-        virtual_hosted: true,
-        leases: false,
-        timeout: Duration::from_secs(2),
-        connect_timeout: Duration::from_millis(500),
-        retries: 3,
-        retry_timeout: Duration::from_secs(9),
-        clear_on_close: true,
-        ..ObjectStoreConfig::new(Provider::S3, "bucket")
-    };
+    let wanted = ObjectStoreConfig::new(Provider::S3, "bucket")
+        .prefix("some/prefix")
+        .endpoint("http://127.0.0.1:9000")
+        .region("here")
+        .namespace("n")
+        .username("me")
+        .password("a/b")
+        .session_token("t")
+        .virtual_hosted(true)
+        .leases(false)
+        .timeout(Duration::from_secs(2))
+        .connect_timeout(Duration::from_millis(500))
+        .retries(3)
+        .retry_timeout(Duration::from_secs(9))
+        .clear_on_close(true);
     assert_eq!(config, wanted);
     let shown = format!("{config:?}");
     assert!(
@@ -224,17 +213,11 @@ fn secrets_go_nowhere_unless_told() {
     let inline = config("http://127.0.0.1:1", "secrets");
     assert!(inline.holds_secret());
     assert_eq!(told(inline.clone()), None);
-    let referring = ObjectStoreConfig {
-        password: Some("${OUR_SECRET}".to_owned()),
-        ..inline.clone()
-    };
+    let referring = inline.clone().password("${OUR_SECRET}");
     assert!(!referring.holds_secret());
     let url = told(referring.clone()).expect("a reference");
     assert!(url.contains("${OUR_SECRET}"), "{url}");
-    let telling = ObjectStoreConfig {
-        allow_secret: true,
-        ..inline
-    };
+    let telling = inline.allow_secret(true);
     assert!(told(telling).expect("it may be told").contains("hunter2"));
     // It is looked for where a connection is made.
     let error = ObjectStoreConnector::connect(referring).expect_err("not set");

@@ -1,7 +1,7 @@
 //! A line that throttles and breaks: what was put is there, what is got is right, nothing is left.
 
 use super::{config, open};
-use proxystore::connectors::object_store::{ObjectStoreConfig, ObjectStoreConnector};
+use proxystore::connectors::object_store::ObjectStoreConnector;
 use proxystore::{Access, Connector, ConnectorExt, Error, ErrorKind, Key};
 use proxystore_testkit::{FaultProxy, LineFault, S3Server, content};
 use std::sync::Mutex;
@@ -55,10 +55,7 @@ fn one_fault_at_each_moment() {
                     LineFault::None
                 }
             };
-            let once = |endpoint: &str| ObjectStoreConfig {
-                retries: 0,
-                ..config(endpoint, "moments")
-            };
+            let once = |endpoint: &str| config(endpoint, "moments").retries(0);
             let proxy = FaultProxy::start(server.port(), plan);
             let connector = open(once(&proxy.endpoint()));
             match connector.put_bytes(&bytes) {
@@ -108,10 +105,7 @@ fn many_faults_are_borne() {
             _ => LineFault::None,
         }
     });
-    let connector = open(ObjectStoreConfig {
-        retries: 12,
-        ..config(&proxy.endpoint(), "storm")
-    });
+    let connector = open(config(&proxy.endpoint(), "storm").retries(12));
     let put = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..3 {
@@ -156,11 +150,8 @@ fn many_faults_are_borne() {
 fn a_silent_server_is_given_up() {
     let server = S3Server::start();
     let proxy = FaultProxy::start(server.port(), |_| LineFault::Silent);
-    let connector = open(ObjectStoreConfig {
-        timeout: Duration::from_millis(500),
-        retries: 1,
-        ..config(&proxy.endpoint(), "silent")
-    });
+    let config = config(&proxy.endpoint(), "silent");
+    let connector = open(config.timeout(Duration::from_millis(500)).retries(1));
     let began = Instant::now();
     let error = connector.put_bytes(b"x").expect_err("nobody answers");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");

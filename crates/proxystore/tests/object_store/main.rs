@@ -10,14 +10,12 @@ use std::time::Duration;
 
 /// A namespace of a bucket behind an address.
 fn config(endpoint: &str, namespace: &str) -> ObjectStoreConfig {
-    ObjectStoreConfig {
-        endpoint: Some(endpoint.to_owned()),
-        namespace: namespace.to_owned(),
-        username: Some("AKIDEXAMPLE".to_owned()),
-        password: Some("hunter2".to_owned()),
-        timeout: Duration::from_secs(20),
-        ..ObjectStoreConfig::new(Provider::S3, "bucket")
-    }
+    ObjectStoreConfig::new(Provider::S3, "bucket")
+        .endpoint(endpoint)
+        .namespace(namespace)
+        .username("AKIDEXAMPLE")
+        .password("hunter2")
+        .timeout(Duration::from_secs(20))
 }
 
 fn open(config: ObjectStoreConfig) -> ObjectStoreConnector {

@@ -1,7 +1,7 @@
 //! Objects in a real server: parts, ranges, names, leases, threads of a runtime.
 
 use super::{config, open};
-use proxystore::connectors::object_store::{ObjectStoreConfig, ObjectStoreConnector};
+use proxystore::connectors::object_store::ObjectStoreConnector;
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Payload};
 use proxystore_testkit::{S3Server, content};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,12 +69,8 @@ fn an_object_that_is_replaced_is_read_whole() {
 #[test]
 fn clearing_leaves_what_others_put() {
     let server = S3Server::start();
-    let at = |prefix: &str, namespace: &str| {
-        open(ObjectStoreConfig {
-            prefix: prefix.to_owned(),
-            ..config(&server.endpoint(), namespace)
-        })
-    };
+    let at =
+        |prefix: &str, namespace: &str| open(config(&server.endpoint(), namespace).prefix(prefix));
     let theirs = [
         at("", "team"),
         at("a", "team2"),
@@ -127,10 +123,7 @@ fn the_next_opener_sweeps() {
 #[test]
 fn without_leases_there_are_none() {
     let server = S3Server::start();
-    let connector = open(ObjectStoreConfig {
-        leases: false,
-        ..config(&server.endpoint(), "without")
-    });
+    let connector = open(config(&server.endpoint(), "without").leases(false));
     assert!(!connector.capability().expiry);
     let key = connector.put_bytes(b"x").expect("put");
     let refused = connector.touch(std::slice::from_ref(&key), Duration::from_secs(1));

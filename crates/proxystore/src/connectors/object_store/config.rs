@@ -1,6 +1,7 @@
 //! Which bucket, and how it is used.
 
 use crate::config::secret::shown;
+use crate::config::setters;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::PathBuf;
@@ -52,19 +53,14 @@ impl Provider {
 /// ```
 /// use proxystore::connectors::object_store::{ObjectStoreConfig, Provider};
 ///
-/// let config = ObjectStoreConfig {
-///     endpoint: Some("http://minio.example.org:9000".to_owned()),
-///     password: Some("sesame".to_owned()),
-///     ..ObjectStoreConfig::new(Provider::S3, "bucket")
-/// };
+/// let config = ObjectStoreConfig::new(Provider::S3, "bucket")
+///     .endpoint("http://minio.example.org:9000")
+///     .password("sesame");
 /// assert_eq!(config.namespace, "proxystore");
 /// assert!(!format!("{config:?}").contains("sesame"));
 /// ```
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "written as a literal over `new`, until it has setters as the others"
-)]
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ObjectStoreConfig {
     /// Whose interface the service speaks.
     pub provider: Provider,
@@ -115,6 +111,32 @@ pub struct ObjectStoreConfig {
     /// No request is repeated after this time.
     pub retry_timeout: Duration,
 }
+
+setters!(ObjectStoreConfig {
+    bucket: impl Into<String>,
+    prefix: impl Into<String>,
+    namespace: impl Into<String>,
+    endpoint: impl Into<String>,
+    region: impl Into<String>,
+    username: impl Into<String>,
+    password: impl Into<String>,
+    session_token: impl Into<String>,
+    aws_profile: impl Into<String>,
+    service_account: impl Into<PathBuf>,
+    ca_file: impl Into<PathBuf>,
+    profile: impl Into<String>,
+} {
+    provider: Provider,
+    anonymous: bool,
+    virtual_hosted: bool,
+    allow_secret: bool,
+    leases: bool,
+    clear_on_close: bool,
+    connect_timeout: Duration,
+    timeout: Duration,
+    retries: u32,
+    retry_timeout: Duration,
+});
 
 impl ObjectStoreConfig {
     /// A bucket with what the environment says.

@@ -75,10 +75,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        let config = ObjectStoreConfig {
-            prefix: "a/b".to_owned(),
-            ..ObjectStoreConfig::new(Provider::S3, "bucket")
-        };
+        let config = ObjectStoreConfig::new(Provider::S3, "bucket").prefix("a/b");
         let keyspace = Keyspace::new(&config);
         let long = "é".repeat(127);
         for name in [
