@@ -211,6 +211,41 @@ fn a_future_that_nobody_sets_times_out() {
     assert_eq!(future.proxy().resolve().unwrap(), "late");
 }
 
+/// The other process: sets the future that it is given.
+#[test]
+fn a_process_that_sets() {
+    let Ok(text) = std::env::var("PROXYSTORE_TEST_FUTURE") else {
+        return; // run as a test of its own it has nothing to do
+    };
+    let reference: Reference = text.parse().unwrap();
+    let future: StoreFuture<String> = StoreFuture::of_reference(&reference).unwrap();
+    assert!(!future.is_set().unwrap());
+    future.set(&"from elsewhere".to_owned()).unwrap();
+}
+
+#[test]
+fn a_future_is_set_by_another_process() {
+    let server = RedisServer::start(&[]);
+    let (_, file) = folder("future");
+    let redis = format!("redis://127.0.0.1:{}", server.port());
+    for url in [file.as_str(), redis.as_str(), "shm://"] {
+        let store = Store::open("future", url).unwrap();
+        let future: StoreFuture<String> = store.future().unwrap();
+        let mut setter = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_process_that_sets"])
+            .env(
+                "PROXYSTORE_TEST_FUTURE",
+                future.reference().unwrap().to_text(),
+            )
+            .spawn()
+            .unwrap();
+        let value = future.wait(Some(Duration::from_secs(60))).unwrap();
+        assert_eq!(value, "from elsewhere", "{url}");
+        assert!(setter.wait().unwrap().success(), "{url}");
+        store.close(true).unwrap();
+    }
+}
+
 #[test]
 fn objects_of_this_process_have_no_reference() {
     let proxy = Store::in_memory("local").proxy(&1_i64).unwrap();
