@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Say what works on this machine: shared memory, huge pages, limits, services.
     Doctor {
-        /// Services to try as well, such as redis://host:6379.
+        /// Services to try as well, such as redis://host:6379 or s3://bucket/prefix.
         urls: Vec<String>,
     },
     /// Measure put and get on this machine, beside a copy in memory.
@@ -68,7 +68,7 @@ pub(crate) enum KeyCommand {
 pub(crate) enum StoreCommand {
     /// Put a file, or standard input, and print its key.
     Put {
-        /// The store, such as file:///directory or redis://host:6379.
+        /// The store, such as file:///directory, redis://host:6379 or s3://bucket/prefix.
         url: String,
         /// The file; standard input if it is left out or `-`.
         file: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use crate::Done;
 use crate::output::{Output, human, table};
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
-use proxystore::{Access, Connector, ConnectorExt, Error};
+use proxystore::{Access, Connector, ConnectorExt, Error, registry};
 use serde_json::json;
 use std::path::Path;
 
@@ -34,6 +34,7 @@ impl State {
 
 pub(crate) fn run(urls: &[String], output: &Output) -> Done {
     let mut findings = vec![
+        connectors(),
         kernel(),
         shared_memory(),
         huge_pages(),
@@ -60,7 +61,8 @@ pub(crate) fn run(urls: &[String], output: &Output) -> Done {
             })
         })
         .collect();
-    output.show(&json!({ "findings": documents }), &table(&rows))?;
+    let document = json!({ "findings": documents, "schemes": registry::schemes() });
+    output.show(&document, &table(&rows))?;
     let failed = findings
         .iter()
         .filter(|finding| finding.state == State::Bad);
@@ -81,6 +83,18 @@ fn finding(what: &str, state: State, says: impl Into<String>) -> Finding {
 fn first_line(path: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     text.lines().next().map(str::to_owned)
+}
+
+/// Which stores this program was built with.
+fn connectors() -> Finding {
+    // Other ways to say the same place are left to `--json`.
+    let mut names = registry::schemes();
+    names.retain(|name| !name.contains('+'));
+    let mut says = names.join(", ");
+    if !cfg!(feature = "object-stores") {
+        says += "; built without s3, gs and az (feature object-stores)";
+    }
+    finding("connectors", State::Good, says)
 }
 
 fn kernel() -> Finding {

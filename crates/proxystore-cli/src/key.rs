@@ -16,7 +16,7 @@ pub(crate) fn run(command: &KeyCommand, output: &Output) -> Done {
 fn new(path: &Path, output: &Output) -> Done {
     let key = proxystore::seal::new_key()?;
     if path == Path::new("-") {
-        return output.line(&key);
+        return output.show(&serde_json::json!({ "value": key }), &[key]);
     }
     let mut options = std::fs::OpenOptions::new();
     let opened = options.write(true).create_new(true).mode(0o600).open(path);

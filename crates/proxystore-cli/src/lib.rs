@@ -11,10 +11,12 @@ mod key;
 mod output;
 mod progress;
 mod store;
+mod traffic;
 
 use arguments::{Command, Program};
 use clap::{CommandFactory, Parser};
 use output::Output;
+use serde_json::json;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -57,6 +59,11 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Command::Key(command) => key::run(&command, &output),
         Command::Doctor { urls } => doctor::run(&urls, &output),
         Command::Bench { url, sizes } => bench::run(&url, &sizes, &output),
+        Command::Endpoint { .. } if output.json => Err(
+            "the endpoint commands print no JSON; figures for programs are at the port that \
+             `proxystore-endpoint configure --metrics-port` sets"
+                .into(),
+        ),
         Command::Endpoint { arguments } => {
             let name = std::iter::once(OsString::from("proxystore-endpoint"));
             return proxystore_endpoint::commands::run(name.chain(arguments));
@@ -65,7 +72,13 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             let name = "proxystore";
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Program::command(), name, &mut script);
-            output.bytes(&script)
+            if output.json {
+                let script = String::from_utf8_lossy(&script);
+                let document = json!({ "shell": shell.to_string(), "script": script });
+                output.show(&document, &[])
+            } else {
+                output.bytes(&script)
+            }
         }
     };
     match done {

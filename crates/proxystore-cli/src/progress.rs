@@ -1,6 +1,7 @@
 //! Showing that something goes on, on terminals and for large transfers.
 
 use crate::Failure;
+use crate::traffic::{Traffic, Way};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Read, Write};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -21,13 +22,20 @@ fn bar(doing: &'static str, len: Option<u64>) -> ProgressBar {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let template = match len {
+    let bar = ProgressBar::with_draw_target(len, target).with_message(doing);
+    styled(bar, template(len))
+}
+
+fn template(len: Option<u64>) -> &'static str {
+    match len {
         Some(_) => {
             "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
         }
         None => "{spinner} {msg} {decimal_bytes} {decimal_bytes_per_sec}",
-    };
-    let bar = ProgressBar::with_draw_target(len, target).with_message(doing);
+    }
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -60,23 +68,36 @@ pub(crate) fn write_all(mut writer: impl Write, bytes: &[u8]) -> Result<(), Fail
     Ok(())
 }
 
-/// Runs one call that cannot be looked into, with a sign of life if it takes long.
-pub(crate) fn during<R>(doing: &'static str, call: impl FnOnce() -> R) -> R {
+/// Runs one call that cannot be looked into. If it takes long, what goes over its connections is
+/// shown: as a bar where it is known how much will, as a count elsewhere, and as a sign of life where
+/// there are none.
+pub(crate) fn during<R>(
+    doing: &'static str,
+    way: Way,
+    len: Option<u64>,
+    call: impl FnOnce() -> R,
+) -> R {
     if !std::io::stderr().is_terminal() {
         return call();
     }
     let (done, waiting) = mpsc::channel::<()>();
+    let mut traffic = Traffic::new(way);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let over = |time| waiting.recv_timeout(time) != Err(RecvTimeoutError::Timeout);
             if over(LONG) {
                 return;
             }
-            let bar = bar(doing, None);
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-                bar.set_style(style);
-            }
+            let target = ProgressDrawTarget::stderr();
+            let bar = ProgressBar::with_draw_target(len, target).with_message(doing);
+            let bar = styled(bar, "{spinner} {msg} {elapsed}");
             loop {
+                let bytes = traffic.since();
+                if bytes > 0 && bar.position() == 0 {
+                    styled(bar.clone(), template(len));
+                }
+                // A service's own words around the bytes, and what it asks for again, count too.
+                bar.set_position(len.map_or(bytes, |len| bytes.min(len)));
                 bar.tick();
                 if over(LONG / 3) {
                     return bar.finish_and_clear();

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Form, ObjectArguments, StoreCommand};
 use crate::output::{Output, human, table};
+use crate::traffic::Way;
 use crate::{Done, Failure, frame, progress};
 use proxystore::codec::Object;
 use proxystore::codec::tree::{MessagePack, Value as Tree};
@@ -66,24 +67,30 @@ fn put(store: &Store, file: Option<&Path>, form: Form, reference: bool, output: 
         }
     };
     let len = bytes.len() as u64;
-    let key = progress::during("putting", || -> Result<Key, Failure> {
-        Ok(match form {
-            Form::Bytes => store.put(&bytes)?,
-            Form::Text => store.put(
-                std::str::from_utf8(&bytes).map_err(|error| format!("no UTF-8 text: {error}"))?,
-            )?,
-            Form::Json => {
-                let tree: Value = serde_json::from_slice(&bytes)?;
-                store.put(&MessagePack(tree))?
-            }
-            Form::Frame => {
-                Object::parse(bytes.clone().into())?;
-                store
-                    .connector()
-                    .put(&Payload::from_bytes(&bytes).framed())?
-            }
-        })
-    })?;
+    let key = progress::during(
+        "putting",
+        Way::Out,
+        Some(len),
+        || -> Result<Key, Failure> {
+            Ok(match form {
+                Form::Bytes => store.put(&bytes)?,
+                Form::Text => store.put(
+                    std::str::from_utf8(&bytes)
+                        .map_err(|error| format!("no UTF-8 text: {error}"))?,
+                )?,
+                Form::Json => {
+                    let tree: Value = serde_json::from_slice(&bytes)?;
+                    store.put(&MessagePack(tree))?
+                }
+                Form::Frame => {
+                    Object::parse(bytes.clone().into())?;
+                    store
+                        .connector()
+                        .put(&Payload::from_bytes(&bytes).framed())?
+                }
+            })
+        },
+    )?;
     let line = if reference {
         store.reference(&key)?.to_text()
     } else {
@@ -105,7 +112,9 @@ fn find(arguments: &ObjectArguments) -> Result<(Key, Object), Failure> {
             (Store::of_reference(&reference)?, reference.key().clone())
         }
     };
-    let found = progress::during("getting", || store.object(&key, Access::View))?;
+    let found = progress::during("getting", Way::In, None, || {
+        store.object(&key, Access::View)
+    })?;
     match found {
         Some(object) => Ok((key, object)),
         None => Err(format!("{} has no object {key}", store.connector()).into()),

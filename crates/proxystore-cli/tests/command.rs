@@ -5,8 +5,9 @@
 use proxystore::codec::AnyArray;
 use proxystore::codec::tree::MessagePack;
 use proxystore::{Reference, Store};
-use proxystore_testkit::RedisServer;
+use proxystore_testkit::{RedisServer, S3Server};
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn run_with(input: &[u8], arguments: &[&str]) -> Output {
@@ -48,12 +49,46 @@ fn folder(name: &str) -> (std::path::PathBuf, String) {
     (path, url)
 }
 
+/// A Redis server behind TLS, and its URL. Whoever connects trusts its certificate alone.
+fn redis_over_tls(dir: &Path) -> (RedisServer, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = |name: &str, content: String| {
+        let path = dir.join(name);
+        std::fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let certificate = file("redis.crt", made.cert.pem());
+    let key = file("redis.key", made.signing_key.serialize_pem());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let server = RedisServer::start(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let url = format!("rediss://localhost:{port}?ca_file={certificate}");
+    (server, url)
+}
+
 #[test]
 fn put_ls_stat_get_rm() {
     let server = RedisServer::start(&[]);
     let (dir, file) = folder("verbs");
     let redis = format!("redis://127.0.0.1:{}", server.port());
-    for url in [file.as_str(), redis.as_str()] {
+    let socket = format!("redis+unix://{}?db=1", server.socket().display());
+    let (_tls, rediss) = redis_over_tls(&dir);
+    let bucket = S3Server::start();
+    let s3 = format!(
+        "s3://id:word@bucket/verbs?endpoint={}&allow_secret=true",
+        bucket.endpoint()
+    );
+    for url in [&file, &redis, &socket, &rediss, &s3] {
         let key = line(b"some \x00 bytes", &["store", "put", url]);
         assert_eq!(line(b"", &["store", "ls", url]), key);
         assert_eq!(said(b"", &["store", "get", url, &key]), b"some \x00 bytes");
@@ -66,8 +101,36 @@ fn put_ls_stat_get_rm() {
         assert_eq!(line(b"", &["store", "ls", url]), "");
         assert!(complaint(&["store", "rm", url, &key]).contains(&key));
         assert!(complaint(&["store", "get", url, &key]).contains(&key));
+        // Where only the reference is known.
+        let sent = line(b"found", &["store", "put", url, "--reference"]);
+        assert_eq!(said(b"", &["store", "get", &sent]), b"found", "{sent}");
+        let doctor = line(b"", &["doctor", url]);
+        assert!(doctor.contains("put, got and evicted"), "{doctor}");
     }
+    assert_eq!(bucket.names().len(), 1, "{:?}", bucket.names());
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let bucket = S3Server::start();
+    let url = format!(
+        "s3://id:hunter2@bucket/secrets?endpoint={}",
+        bucket.endpoint()
+    );
+    let key = line(b"bytes", &["store", "put", &url]);
+    let stat = line(b"", &["store", "stat", &url]);
+    assert!(stat.contains("s3://bucket/secrets"), "{stat}");
+    let refused = complaint(&["store", "put", &url, "--reference"]);
+    assert!(refused.contains("${VARIABLE}"), "{refused}");
+    let missing = complaint(&["store", "rm", &url, &key, "another"]);
+    assert!(missing.contains("another"), "{missing}");
+    let away = run_with(b"", &["doctor", &url.replace("@bucket", "@bukcet")]);
+    let away = String::from_utf8_lossy(&[away.stdout, away.stderr].concat()).into_owned();
+    assert!(away.contains("bukcet") && away.contains("FAILED"), "{away}");
+    for text in [stat, refused, missing, away] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }
 
 #[test]
@@ -211,8 +274,19 @@ fn the_doctor_looks() {
     let server = RedisServer::start(&[]);
     let url = format!("redis://127.0.0.1:{}", server.port());
     let text = line(b"", &["doctor", &url]);
-    for part in ["kernel", "shared memory store", "redis"] {
+    for part in [
+        "kernel",
+        "shared memory store",
+        "redis",
+        "rediss, s3, gs, az",
+    ] {
         assert!(text.contains(part), "{text}");
+    }
+    let read: serde_json::Value =
+        serde_json::from_slice(&said(b"", &["doctor", "--json"])).unwrap();
+    let schemes = read["schemes"].as_array().unwrap();
+    for scheme in ["file", "s3+profile", "redis+sentinel", "endpoint"] {
+        assert!(schemes.contains(&scheme.into()), "{schemes:?}");
     }
     drop(server);
     assert!(complaint(&["doctor", &url]).contains("failed"));
@@ -228,6 +302,41 @@ fn a_quick_bench() {
             .as_u64()
             .is_some_and(|time| time > 0)
     );
+}
+
+#[test]
+fn every_command_prints_one_document() {
+    let (dir, url) = folder("json");
+    let document = |arguments: &[&str]| -> serde_json::Value {
+        let output = said(br#"{"a": 1}"#, &[&["--json"], arguments].concat());
+        serde_json::from_slice(&output)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
+    };
+    let key = document(&["store", "put", &url, "--as", "json"])["key"].clone();
+    let key = key.as_str().unwrap();
+    let file = dir.join("frame");
+    let file = file.to_str().unwrap();
+    assert_eq!(document(&["store", "get", &url, key])["a"], 1);
+    let written = document(&["store", "get", &url, key, "--frame", "-o", file]);
+    assert_eq!(written["codec"], "MessagePack");
+    assert_eq!(
+        document(&["frame", "inspect", file])["codec"],
+        "MessagePack"
+    );
+    assert_eq!(document(&["store", "stat", &url, key])["key"], key);
+    assert_eq!(document(&["store", "stat", &url])["objects"], 1);
+    assert_eq!(document(&["store", "ls", &url])["keys"][0], key);
+    assert!(document(&["store", "ls"])["sessions"].is_array());
+    assert_eq!(document(&["store", "rm", &url, key])["removed"], 1);
+    assert!(document(&["doctor"])["findings"].is_array());
+    assert!(document(&["bench", "memory://", "--sizes", "1kB"])["figures"].is_array());
+    assert!(document(&["completions", "bash"])["script"].is_string());
+    let name = dir.join("key");
+    assert!(document(&["key", "new", name.to_str().unwrap()])["key"].is_string());
+    assert!(document(&["key", "new", "-"])["value"].is_string());
+    // What has none says so.
+    assert!(complaint(&["--json", "endpoint", "list"]).contains("no JSON"));
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]

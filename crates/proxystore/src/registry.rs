@@ -83,9 +83,14 @@ impl Registry {
     fn unknown(&self, scheme: &str) -> Error {
         let names: Vec<_> = self.schemes().collect();
         let known = format!("known are `{}://`", names.join("://`, `"));
-        let advice = match nearest(scheme, names) {
-            Some(name) => format!("did you mean `{name}://`? "),
-            None => String::new(),
+        let missing = feature_of(scheme).filter(|feature| {
+            let mut on = names.iter().filter_map(|name| feature_of(name));
+            !on.any(|known| known == *feature)
+        });
+        let advice = match (missing, nearest(scheme, names)) {
+            (Some(feature), _) => format!("it needs the crate's feature `{feature}`; "),
+            (None, Some(name)) => format!("did you mean `{name}://`? "),
+            (None, None) => String::new(),
         };
         Error::new(
             ErrorKind::InvalidConfig,
@@ -140,6 +145,18 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// Which feature of this crate brings a scheme.
+fn feature_of(scheme: &str) -> Option<&'static str> {
+    match scheme.split_once('+').map_or(scheme, |(first, _)| first) {
+        "memory" => Some("memory"),
+        "file" => Some("file"),
+        "shm" => Some("shared-memory"),
+        "redis" | "rediss" => Some("redis"),
+        "s3" | "gs" | "az" => Some("object-stores"),
+        _ => None,
+    }
+}
+
 fn global() -> &'static ForkMutex<Registry> {
     static GLOBAL: OnceLock<ForkMutex<Registry>> = OnceLock::new();
     GLOBAL.get_or_init(ForkMutex::default)
@@ -169,6 +186,17 @@ fn global() -> &'static ForkMutex<Registry> {
 pub fn open(url: &str) -> Result<Arc<dyn Connector>> {
     let registry = global().lock().clone();
     registry.open(url)
+}
+
+/// The names of all schemes that [`open`] knows: those of this crate's connectors, as far as their
+/// features are on, and those [registered](register) since.
+///
+/// ```
+/// assert!(proxystore::registry::schemes().contains(&"memory"));
+/// ```
+#[must_use]
+pub fn schemes() -> Vec<&'static str> {
+    global().lock().schemes().collect()
 }
 
 /// Adds a scheme for the whole process. Doing it twice with one opener does nothing.
@@ -263,6 +291,22 @@ mod tests {
         let text = error.to_string();
         for scheme in Registry::default().schemes() {
             assert!(text.contains(&format!("`{scheme}://`")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_without_its_feature_names_it() {
+        let none = Registry::empty();
+        for scheme in Registry::default().schemes() {
+            let text = none.open(&format!("{scheme}://x")).unwrap_err().to_string();
+            let feature = feature_of(scheme).unwrap();
+            assert!(text.contains(&format!("feature `{feature}`")), "{text}");
+        }
+        #[cfg(feature = "redis")]
+        {
+            let error = Registry::default().open("redis+unxi://x").unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("did you mean `redis+unix://`?"), "{text}");
         }
     }
 
