@@ -12,7 +12,15 @@ python=${PYTHON:-python3}
 # Where the package looks for the program, and maturin when it packs.
 packed=python/proxystore/_bin/proxystore
 
-echo '==> tools'
+# Names a stage, and says how long the one before took.
+began=$SECONDS
+stage() {
+    [ "$began" = "$SECONDS" ] || echo "    $((SECONDS - began)) s"
+    began=$SECONDS
+    echo "==> $*"
+}
+
+stage tools
 [ -x "$tools/bin/python" ] || "$python" -m venv "$tools"
 "$tools/bin/python" -m pip install --quiet --disable-pip-version-check 'maturin[zig]>=1.9,<2' \
     'cargo-zigbuild>=0.20,<0.30' auditwheel
@@ -33,7 +41,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-echo '==> the commands, once for all wheels'
+stage the commands, once for all wheels
 triple=$(rustc -vV | sed -n 's/^host: //p')
 cargo zigbuild --quiet --locked --profile commands --target "$triple.$glibc" -p proxystore-cli
 install -D -m 755 "$(cargo metadata --no-deps --format-version 1 |
@@ -41,17 +49,18 @@ install -D -m 755 "$(cargo metadata --no-deps --format-version 1 |
 
 for interpreter in "${interpreters[@]}"; do
     real=$("$interpreter" -c 'import sys; print(sys.executable)')
-    echo "==> wheel for $("$real" -V)"
+    stage "wheel for $("$real" -V)"
     PYO3_PYTHON=$real maturin build --quiet --release --locked --zig --compatibility "$platform" \
         --interpreter "$real" --out dist
 done
+stage "auditwheel: ${#interpreters[@]} wheels should be $platform"
 for wheel in dist/*.whl; do
     # Of the program as well: auditwheel looks at every ELF file.
     auditwheel show "$wheel" | tr '\n' ' ' | grep -q "consistent with the following platform tag: \"${platform}_" ||
         { echo "$wheel needs more than $platform:" >&2; auditwheel show "$wheel" >&2; exit 1; }
 done
 python scripts/check_symbols.py dist/*.whl
-echo "==> auditwheel: ${#interpreters[@]} wheels are $platform"
+stage each in a clean environment
 
 for interpreter in "${interpreters[@]}"; do
     tag=$(tag_of "$interpreter")
@@ -60,7 +69,7 @@ for interpreter in "${interpreters[@]}"; do
     (cd "$clean" && "$tag/bin/python" "$OLDPWD/scripts/try_wheel.py")
 done
 
-echo '==> sdist, built without a network'
+stage sdist, built without a network
 maturin sdist --quiet --out dist
 tar -xzf dist/*.tar.gz -C "$clean"
 sdist=$(echo "$clean"/proxystore-*/)
@@ -74,6 +83,9 @@ CARGO_NET_OFFLINE=true PATH="$clean/sdist/bin:$PATH" "$clean/sdist/bin/python" -
     --disable-pip-version-check --no-index --no-build-isolation --no-deps dist/*.tar.gz
 (cd "$clean" && sdist/bin/python "$OLDPWD/scripts/try_wheel.py" --without-commands)
 
-echo '==> crates'
+stage crates
 cargo publish --quiet --workspace --dry-run --no-verify
+# As whoever adds them would build them; the program's own was built above.
+cargo publish --quiet --workspace --exclude proxystore-cli --dry-run
+stage all of it
 ls -l dist
