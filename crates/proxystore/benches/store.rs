@@ -152,6 +152,9 @@ fn of_size(criterion: &mut Criterion, title: &str, len: usize) {
         bencher.iter(|| target.copy_from_slice(black_box(&bytes)));
     });
     drop(target);
+    group.bench_function("bare sum", |bencher| {
+        bencher.iter(|| sum(black_box(&bytes)))
+    });
     let place = Place::new(&len.to_string());
     bare_files(&mut group, &place, &bytes);
 
