@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import typing
+from importlib import metadata
 
+import proxystore
 from proxystore import proxy
 from proxystore import serialize
 from proxystore.connectors.globus import GlobusConnector
@@ -20,6 +22,12 @@ from proxystore.store import ref
 from proxystore.store import types
 from proxystore.store.config import StoreConfig
 from proxystore.stream.events import NewObjectKeyEvent
+
+
+def test_the_version_is_numbers() -> None:
+    # Colmena takes it apart so.
+    assert len([int(part) for part in proxystore.__version__.split('.')]) == 3
+    assert metadata.version('proxystore') == proxystore.__version__
 
 
 def test_types_can_be_annotated_with() -> None:
