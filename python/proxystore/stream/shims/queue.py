@@ -42,7 +42,7 @@ class QueuePublisher:
             unless the producer says otherwise.
     """
 
-    inline_below = 64 * 1024
+    inline_below = 40 * 1024
 
     def __init__(
         self,

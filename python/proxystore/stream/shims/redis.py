@@ -59,7 +59,7 @@ class RedisPublisher:
             unless the producer says otherwise.
     """
 
-    inline_below = 128 * 1024
+    inline_below = 32 * 1024
 
     def __init__(self, hostname: str, port: int, **kwargs: Any) -> None:
         self._client = connect(self, hostname, port, kwargs)
@@ -134,7 +134,7 @@ class RedisQueuePublisher:
             unless the producer says otherwise.
     """
 
-    inline_below = 128 * 1024
+    inline_below = 64 * 1024
 
     def __init__(self, hostname: str, port: int, **kwargs: Any) -> None:
         self._client = connect(self, hostname, port, kwargs)

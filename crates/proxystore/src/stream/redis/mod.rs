@@ -34,9 +34,7 @@ pub use replayed::{RedisStreamPublisher, RedisStreamSubscriber, StreamPosition};
 use crate::Result;
 use std::time::{Duration, Instant};
 
-/// Values below this travel faster in the event; see `benches/RESULTS.md`.
-const INLINE_BELOW: usize = 128 << 10;
-/// The same where messages stay in the server after they were read.
+/// Values below this go into the event where messages stay in the server after they were read.
 const INLINE_BELOW_KEPT: usize = 32 << 10;
 
 /// Asks in turns, each of which may come back early with nothing, until the time is over.
