@@ -48,8 +48,9 @@ pub(crate) fn open_redis_url(
 ) -> PyResult<(PyNativeConnector, RedisParts)> {
     let open = || {
         let mut config = RedisConfig::from_url(Url::parse(url)?)?;
-        // As `open_redis`: what ProxyStore 1.x wrote is found too.
-        config.bare_keys |= config.namespace == RedisConfig::default().namespace;
+        // As `open_redis`: what ProxyStore 1.x wrote is found too. It knew no clusters.
+        config.bare_keys |=
+            config.cluster.is_none() && config.namespace == RedisConfig::default().namespace;
         RedisConnector::connect(config)
     };
     let connector = through(py, Gil::Release, open)?;

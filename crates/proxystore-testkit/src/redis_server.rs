@@ -31,6 +31,16 @@ impl RedisServer {
     /// If there is no `redis-server` on this machine, or it does not start.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_on(free_port, |_| {
+            arguments.iter().map(|text| (*text).to_owned()).collect()
+        })
+    }
+
+    /// The same on a port of the caller's choice, with arguments that may depend on it.
+    pub(crate) fn start_on(
+        choose: impl Fn() -> u16,
+        arguments: impl Fn(u16) -> Vec<String>,
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!(
@@ -38,11 +48,11 @@ impl RedisServer {
             std::process::id()
         ));
         fs::create_dir_all(&directory).expect("a directory of its own");
-        let arguments: Vec<_> = arguments.iter().map(|text| (*text).to_owned()).collect();
         // A port that was free may be taken before the server has it: then another one is.
         let mut last = String::new();
         for _ in 0..5 {
-            let port = free_port();
+            let port = choose();
+            let arguments = arguments(port);
             match launch(port, &directory, &arguments) {
                 Ok(child) => {
                     return Self {
@@ -68,6 +78,11 @@ impl RedisServer {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.directory.join("socket")
+    }
+
+    /// Whether it was not [stopped](Self::stop).
+    pub(crate) fn is_running(&self) -> bool {
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
     /// Kills it and starts it anew on the same port, empty.
@@ -113,7 +128,7 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

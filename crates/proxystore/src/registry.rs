@@ -119,6 +119,10 @@ impl Default for Registry {
                 #[cfg(feature = "redis")]
                 ("rediss+sentinel", crate::connectors::redis::open_url),
                 #[cfg(feature = "redis")]
+                ("redis+cluster", crate::connectors::redis::open_url),
+                #[cfg(feature = "redis")]
+                ("rediss+cluster", crate::connectors::redis::open_url),
+                #[cfg(feature = "redis")]
                 ("redis+profile", crate::connectors::redis::open_url),
                 #[cfg(feature = "redis")]
                 ("redis+unix", crate::connectors::redis::open_url),
@@ -170,7 +174,8 @@ fn global() -> &'static ForkMutex<Registry> {
 /// | `file:///directory` | `clear` |
 /// | `shm://` | `dir`, `spill_dir`, `limit`, `session` |
 /// | `redis://user:password@host:port/db` | `namespace`, `timeout`, `connect_timeout`, `bare_keys`, `clear` |
-/// | `redis+unix:///socket` | the same, and `db` |
+/// | `redis+cluster://user:password@host:port,host:port` | `namespace`, `timeout`, `connect_timeout`, `replicas`, `clear` |
+/// | `redis+unix:///socket` | the same as `redis`, and `db` |
 /// | `s3://bucket/prefix`, `gs://…`, `az://…` | `namespace`, `endpoint`, `region`, `timeout`, `retries`, `leases`, `clear` and others |
 ///
 /// With the feature `seal` each of them takes `compression` (`auto`, `zstd`, `lz4`), `encryption` and

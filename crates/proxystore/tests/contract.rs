@@ -4,11 +4,11 @@ use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
 use proxystore::connectors::multi::MultiConnector;
 use proxystore::connectors::object_store::{ObjectStoreConfig, ObjectStoreConnector, Provider};
-use proxystore::connectors::redis::{RedisConfig, RedisConnector};
+use proxystore::connectors::redis::{ClusterConfig, RedisConfig, RedisConnector};
 use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
 use proxystore::routing::Policy;
 use proxystore::{Access, Capability, Connector, ErrorKind, Payload};
-use proxystore_testkit::{RedisServer, Report, S3Server, run};
+use proxystore_testkit::{RedisCluster, RedisServer, Report, S3Server, run};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -125,6 +125,13 @@ fn redis_with_a_password_and_another_database() {
             .db(3)
             .bare_keys(true),
     );
+}
+
+#[test]
+fn redis_cluster() {
+    let cluster = RedisCluster::start(&[]);
+    let nodes = ClusterConfig::new(cluster.addresses());
+    redis(&RedisConfig::default().cluster(nodes));
 }
 
 fn bucket(endpoint: String) -> ObjectStoreConfig {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 from proxystore import _core
 from proxystore.connectors._native import NativeBase
+from proxystore.exceptions import ConnectorConfigError
 
 if TYPE_CHECKING:
     import sys
@@ -58,10 +60,17 @@ class RedisConnector(NativeBase[RedisKey]):
             `service`; hostname and port are not used then.
         service: What the sentinels call the service.
         sentinel_password: The sentinels' own password.
+        cluster: Whether the server is a node of a Redis Cluster, which knows
+            the others; or hosts and ports of several nodes, to be asked when
+            the server does not answer.
+        replicas: How many replicas must have an object before its put
+            returns.
         namespace: What keys begin with, before a `:`.
         timeout: Most seconds without any byte sent or received.
         connect_timeout: Most seconds for making a connection.
-        retries: How often a call is repeated whose connection dropped.
+        retries: How often a call is repeated whose connection dropped. In a
+            cluster it is repeated until `timeout` has passed, or not at all
+            if this is 0.
         allow_secret: Whether a password may travel in proxies as it is.
 
     Raises:
@@ -99,6 +108,8 @@ class RedisConnector(NativeBase[RedisKey]):
         sentinels: Sequence[tuple[str, int]] = (),
         service: str | None = None,
         sentinel_password: str | None = None,
+        cluster: bool | Sequence[tuple[str, int]] = False,
+        replicas: int | None = None,
         namespace: str | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
@@ -111,6 +122,7 @@ class RedisConnector(NativeBase[RedisKey]):
             'private_key': private_key,
             'server_name': server_name,
             'sentinel_password': sentinel_password,
+            'replicas': replicas,
             'namespace': namespace,
             'timeout': timeout,
             'connect_timeout': connect_timeout,
@@ -119,6 +131,19 @@ class RedisConnector(NativeBase[RedisKey]):
         }
         given = {name: value for name, value in options.items() if value is not None}
         self.url: str | None = None
+        if cluster:
+            if db or sentinels or service or hostname.startswith('/'):
+                raise ConnectorConfigError(
+                    'A cluster has one database, and finds its servers by itself: '
+                    'give no db, no sentinels, no service and no unix socket with '
+                    'cluster=True.'
+                )
+            others = [] if cluster is True else [*cluster]
+            nodes = dict.fromkeys([(hostname, port), *map(tuple, others)])
+            user = _user(username, password)
+            url = f'{"rediss" if tls else "redis"}+cluster://{user}{_hosts(nodes)}'
+            self._open(url + _query(given), clear)
+            return
         if given or username or password or db or tls or sentinels or service:
             nodes = sentinels or [(hostname, port)]
             self._open(_url(nodes, service, username, password, db, tls, given), clear)
@@ -144,6 +169,7 @@ class RedisConnector(NativeBase[RedisKey]):
 
         Args:
             url: `redis://user:${PASSWORD}@host:port/db`, `rediss://` for TLS,
+                `redis+cluster://host:port,host:port`,
                 `redis+sentinel://host:port,host:port/service/db`,
                 `redis+unix:///socket` or `redis+profile://name`; options
                 follow a `?`.
@@ -188,6 +214,28 @@ class RedisConnector(NativeBase[RedisKey]):
         self._native.close(self.clear if clear is None else clear)
 
 
+def _part(text: Any) -> str:
+    return quote(str(text), safe='${}')
+
+
+def _user(username: str | None, password: str | None) -> str:
+    if password is not None:
+        return f'{_part(username or "")}:{_part(password)}@'
+    return '' if username is None else f'{_part(username)}@'
+
+
+def _hosts(nodes: Iterable[tuple[str, int]]) -> str:
+    return ','.join(
+        f'[{host}]:{port}' if ':' in host else f'{_part(host)}:{port}'
+        for host, port in nodes
+    )
+
+
+def _query(options: Mapping[str, Any]) -> str:
+    query = '&'.join(f'{name}={_part(value)}' for name, value in options.items())
+    return f'?{query}' if query else ''
+
+
 def _url(
     nodes: Sequence[tuple[str, int]],
     service: str | None,
@@ -198,24 +246,13 @@ def _url(
     options: Mapping[str, Any],
 ) -> str:
     """Return the URL that says all this."""
-
-    def _part(text: Any) -> str:
-        return quote(str(text), safe='${}')
-
     scheme = 'rediss' if tls else 'redis'
-    user = ''
-    if password is not None:
-        user = f'{_part(username or "")}:{_part(password)}@'
-    elif username is not None:
-        user = f'{_part(username)}@'
-    query = '&'.join(f'{name}={_part(value)}' for name, value in options.items())
-    tail = f'?{query}' if query else ''
+    user = _user(username, password)
     if service is not None:
-        where = ','.join(f'{host}:{port}' for host, port in nodes)
-        return f'{scheme}+sentinel://{user}{where}/{_part(service)}/{db}{tail}'
-    host, port = nodes[0]
+        place = f'{user}{_hosts(nodes)}/{_part(service)}/{db}'
+        return f'{scheme}+sentinel://{place}{_query(options)}'
+    host, _ = nodes[0]
     if host.startswith('/'):
-        database = f'db={db}&{query}' if query else f'db={db}'
-        return f'redis+unix://{user}{_part(host).replace("%2F", "/")}?{database}'
-    shown = f'[{host}]' if ':' in host else _part(host)
-    return f'{scheme}://{user}{shown}:{port}/{db}{tail}'
+        path = _part(host).replace('%2F', '/')
+        return f'redis+unix://{user}{path}{_query({"db": db, **options})}'
+    return f'{scheme}://{user}{_hosts(nodes[:1])}/{db}{_query(options)}'

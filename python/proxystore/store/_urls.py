@@ -172,6 +172,8 @@ _KINDS = {
     'memory': _memory,
     'redis': _redis,
     'rediss': _redis,
+    'redis+cluster': _redis,
+    'rediss+cluster': _redis,
     'redis+profile': _redis,
     'redis+sentinel': _redis,
     'rediss+sentinel': _redis,

@@ -1,6 +1,7 @@
 //! What only the Redis connector does, against real servers.
 #![allow(clippy::unwrap_used)] // in what the tests share
 
+mod cluster;
 mod failures;
 mod objects;
 #[cfg(feature = "stream")]

@@ -33,6 +33,8 @@ pub(super) struct ChunkHead {
     pub(super) len: usize,
     pub(super) chunk_len: usize,
     id: Box<str>,
+    /// In a cluster, what puts the chunks into their object's slot. It is not stored.
+    tag: Option<u32>,
 }
 
 impl ChunkHead {
@@ -42,7 +44,13 @@ impl ChunkHead {
             len,
             chunk_len: CHUNK_LEN,
             id: Key::fresh().as_str().into(),
+            tag: None,
         }
+    }
+
+    /// The same with a tag in the names of its chunks.
+    pub(super) fn with_tag(self, tag: Option<u32>) -> Self {
+        Self { tag, ..self }
     }
 
     pub(super) fn to_bytes(&self) -> [u8; HEAD_LEN] {
@@ -76,6 +84,7 @@ impl ChunkHead {
             len,
             chunk_len,
             id: id.into(),
+            tag: None,
         })
     }
 
@@ -86,7 +95,10 @@ impl ChunkHead {
 
     /// The server's key of one chunk. `/` is in no key of a caller's.
     pub(super) fn name(&self, prefix: &str, index: usize) -> Vec<u8> {
-        format!("{prefix}/{}/{index}", self.id).into_bytes()
+        match self.tag {
+            None => format!("{prefix}/{}/{index}", self.id).into_bytes(),
+            Some(tag) => format!("{prefix}/{{{tag}}}{}/{index}", self.id).into_bytes(),
+        }
     }
 }
 
@@ -109,6 +121,12 @@ mod tests {
         assert_eq!(ChunkHead::parse(&head.to_bytes()), Some(head.clone()));
         assert_eq!(head.count(), 10);
         assert!(head.name("ns:", 3).starts_with(b"ns:/"));
+        let tagged = head.with_tag(Some(12));
+        assert!(tagged.name("ns:", 3).starts_with(b"ns:/{12}"));
+        assert_eq!(
+            ChunkHead::parse(&tagged.to_bytes()).map(|head| head.tag),
+            Some(None)
+        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Calls over pooled connections: retried where that helps, failures turned into errors.
 
+use super::cluster::{Cluster, Trouble};
 use super::config::RedisConfig;
 use super::connection::{Connection, Failure};
 use super::pool::Pool;
+use super::protocol::Commands;
 use crate::{Error, ErrorKind, Result, interrupt};
 use std::io;
 use std::time::Duration;
@@ -10,16 +12,20 @@ use std::time::Duration;
 /// Before the second repetition; twice as long before each one after it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// A server as one process after the other uses it.
+/// A server, or a cluster of them, as one process after the other uses it.
 #[derive(Debug)]
 pub(super) struct Client {
     config: RedisConfig,
+    /// Of the one server.
     pool: Pool,
+    cluster: Option<Cluster>,
 }
 
 impl Client {
     pub(super) fn new(config: RedisConfig) -> Self {
+        let cluster = config.cluster.as_ref();
         Self {
+            cluster: cluster.map(|cluster| Cluster::new(&config, cluster)),
             config,
             pool: Pool::new(),
         }
@@ -29,17 +35,80 @@ impl Client {
         &self.config
     }
 
+    /// Asks whether somebody is there.
+    pub(super) fn ping(&self) -> Result<()> {
+        match &self.cluster {
+            Some(cluster) => cluster.ping().map_err(|trouble| self.trouble(trouble)),
+            None => self.call_the_one(|connection| {
+                connection.send(&Commands::of(&[b"PING"]))?;
+                connection.ok()
+            }),
+        }
+    }
+
+    /// Runs `work`, which is about one key of the server's, on a connection of its own; see
+    /// [`call_the_one`](Self::call_the_one).
+    pub(super) fn call<T>(
+        &self,
+        name: &[u8],
+        work: impl FnMut(&mut Connection) -> Result<T, Failure>,
+    ) -> Result<T> {
+        match &self.cluster {
+            Some(cluster) => cluster
+                .call(name, work)
+                .map_err(|trouble| self.trouble(trouble)),
+            None => self.call_the_one(work),
+        }
+    }
+
+    /// Runs `work`, which is about several keys, on each server that has some of them. It is told
+    /// the places of those among `names`.
+    pub(super) fn call_each(
+        &self,
+        names: &[Vec<u8>],
+        mut work: impl FnMut(&mut Connection, &[usize]) -> Result<(), Failure>,
+    ) -> Result<()> {
+        match &self.cluster {
+            Some(cluster) => cluster
+                .call_each(names, &mut work)
+                .map_err(|trouble| self.trouble(trouble)),
+            None => {
+                let all: Vec<_> = (0..names.len()).collect();
+                self.call_the_one(|connection| work(connection, &all))
+            }
+        }
+    }
+
+    /// Runs `work`, which is about all keys, on each server that has some. The keys that it
+    /// returns have moved to another server: `moved` is run for each of them.
+    pub(super) fn call_all(
+        &self,
+        mut work: impl FnMut(&mut Connection) -> Result<Vec<Vec<u8>>, Failure>,
+        mut moved: impl FnMut(&mut Connection, &[u8]) -> Result<(), Failure>,
+    ) -> Result<()> {
+        let Some(cluster) = &self.cluster else {
+            return self.call_the_one(work).map(drop);
+        };
+        let each = |names: Vec<Vec<u8>>| {
+            let mut names = names.iter();
+            names.try_for_each(|name| cluster.call(name, |connection| moved(connection, name)))
+        };
+        cluster
+            .call_all(&mut work, each)
+            .map_err(|trouble| self.trouble(trouble))
+    }
+
     /// Runs `work` on a connection of its own. `work` must be fit to run twice: if the connection
     /// turns out to be broken (the server was restarted, say), it runs again on a fresh one, at
     /// once and then after longer and longer pauses. Every call is fit: keys are made before their
     /// objects are sent, and setting or removing a second time changes nothing.
-    pub(super) fn call<T>(
+    fn call_the_one<T>(
         &self,
         mut work: impl FnMut(&mut Connection) -> Result<T, Failure>,
     ) -> Result<T> {
         let mut connection = match self.pool.take() {
             Some(connection) => connection,
-            None => self.open()?,
+            None => self.open_the_one()?,
         };
         let mut result = work(&mut connection);
         let mut pause = FIRST_PAUSE;
@@ -93,15 +162,36 @@ impl Client {
     /// Closes what is idle.
     pub(super) fn close(&self) {
         self.pool.clear();
+        self.cluster.iter().for_each(Cluster::close);
     }
 
-    /// A new connection.
-    pub(super) fn open(&self) -> Result<Box<Connection>> {
+    /// A new connection to who has a key.
+    pub(super) fn open(&self, name: &[u8]) -> Result<Box<Connection>> {
+        match &self.cluster {
+            Some(cluster) => cluster.open(name).map_err(|trouble| self.trouble(trouble)),
+            None => self.open_the_one(),
+        }
+    }
+
+    fn open_the_one(&self) -> Result<Box<Connection>> {
         let opened = Connection::open(&self.config).map(Box::new);
         opened.map_err(|failure| match failure {
             Failure::Broken(error) => self.unreachable(error),
             failure => self.error(failure),
         })
+    }
+
+    /// The error of a cluster's node, or of all of them.
+    fn trouble(&self, Trouble { failure, node }: Trouble) -> Error {
+        let cluster = self.config.place();
+        match (failure, node) {
+            (Failure::Broken(error), _) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.unreachable(error)
+            }
+            (failure, Some(node)) => told(&self.config, &format!("{node} of {cluster}"), failure),
+            (Failure::Broken(error), None) => self.unreachable(error),
+            (failure, None) => told(&self.config, &cluster, failure),
+        }
     }
 
     fn unreachable(&self, error: io::Error) -> Error {
@@ -129,33 +219,43 @@ impl Client {
     }
 
     pub(super) fn error(&self, failure: Failure) -> Error {
-        let place = self.config.place();
-        let error = match failure {
-            Failure::Broken(error) if is_timeout(&error) => {
-                let limit = self.config.timeout.as_secs_f64();
-                let message = format!("{place} sent nothing for {limit} s (`timeout`)");
-                Error::new(ErrorKind::Timeout, message)
-            }
-            Failure::Broken(error) if error.kind() == io::ErrorKind::Interrupted => {
-                Error::io(error, format!("waiting for {place}"))
-            }
-            Failure::Broken(error) => {
-                let message = format!("the connection to {place} broke; the call may be repeated");
-                Error::new(ErrorKind::Unreachable, message).with_source(error)
-            }
-            Failure::Config(error) => return error,
-            Failure::NoMemory(len) => Error::new(
-                ErrorKind::TooLarge,
-                format!("an object of {len} bytes does not fit into this process's memory"),
-            ),
-            Failure::Protocol(what) => Error::new(ErrorKind::Io, format!("{place}: {what}")),
-            Failure::Server(words) => {
-                let (kind, advice) = meaning(&words);
-                Error::new(kind, format!("{place} refused: {words}{advice}"))
-            }
-        };
-        error.with_connector("redis")
+        told(&self.config, &self.config.place(), failure)
     }
+}
+
+/// The error of a failure at a place.
+fn told(config: &RedisConfig, place: &str, failure: Failure) -> Error {
+    let error = match failure {
+        Failure::Broken(error) if is_timeout(&error) => {
+            let limit = config.timeout.as_secs_f64();
+            let message = format!("{place} sent nothing for {limit} s (`timeout`)");
+            Error::new(ErrorKind::Timeout, message)
+        }
+        Failure::Broken(error) if error.kind() == io::ErrorKind::Interrupted => {
+            Error::io(error, format!("waiting for {place}"))
+        }
+        Failure::Broken(error) => {
+            let message = format!("the connection to {place} broke; the call may be repeated");
+            Error::new(ErrorKind::Unreachable, message).with_source(error)
+        }
+        Failure::Config(error) => return error,
+        Failure::NoMemory(len) => Error::new(
+            ErrorKind::TooLarge,
+            format!("an object of {len} bytes does not fit into this process's memory"),
+        ),
+        Failure::Protocol(what) => Error::new(ErrorKind::Io, format!("{place}: {what}")),
+        Failure::Server(words) => {
+            let (kind, advice) = match words.split(' ').next() {
+                Some("MOVED" | "ASK") if config.cluster.is_some() => {
+                    let advice = "; its nodes do not agree where this is; the call may be repeated";
+                    (ErrorKind::Unreachable, advice)
+                }
+                _ => meaning(&words),
+            };
+            Error::new(kind, format!("{place} refused: {words}{advice}"))
+        }
+    };
+    error.with_connector("redis")
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -185,9 +285,14 @@ fn meaning(words: &str) -> (ErrorKind, &'static str) {
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" => {
             (ErrorKind::Unreachable, "")
         }
+        "NOREPLICAS" => (ErrorKind::Unreachable, "; the call may be repeated"),
         "MOVED" | "ASK" | "CROSSSLOT" => (
-            ErrorKind::Unsupported,
-            "; Redis Cluster is not supported: use a server that is not part of one",
+            ErrorKind::InvalidConfig,
+            "; this is a node of a Redis Cluster: use `redis+cluster://` (`cluster=True` in Python)",
+        ),
+        _ if words.contains("cluster support disabled") => (
+            ErrorKind::InvalidConfig,
+            "; this server is not a node of a cluster: use `redis://`",
         ),
         "WRONGTYPE" => (
             ErrorKind::InvalidKey,

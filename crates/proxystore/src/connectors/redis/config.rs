@@ -1,5 +1,6 @@
 //! Where the server is and how it is used.
 
+use super::cluster::{ClusterConfig, joined};
 use super::sentinel::SentinelConfig;
 use super::tls::TlsConfig;
 use crate::config::secret::shown;
@@ -41,8 +42,15 @@ pub struct RedisConfig {
     /// Sentinels that know where the master of a service is; asked at each connection, instead of
     /// host and port.
     pub sentinel: Option<SentinelConfig>,
-    /// How often a call is repeated whose connection dropped, after longer and longer pauses.
+    /// Nodes of a Redis Cluster, used instead of host and port. Each object goes to the node that
+    /// has its key.
+    pub cluster: Option<ClusterConfig>,
+    /// How often a call is repeated whose connection dropped, after longer and longer pauses. In a
+    /// cluster that has other nodes still, it is repeated until `timeout` has passed, or not at all
+    /// if this is 0.
     pub retries: u32,
+    /// How many replicas must have an object before its put returns (`WAIT`).
+    pub replicas: u32,
     /// Number of the database.
     pub db: u32,
     /// What [`close`](crate::Connector::close) does when its caller leaves the choice to the
@@ -72,7 +80,9 @@ impl Default for RedisConfig {
             profile: None,
             tls: None,
             sentinel: None,
+            cluster: None,
             retries: 5,
+            replicas: 0,
             db: 0,
             clear_on_close: false,
             connect_timeout: Duration::from_secs(5),
@@ -95,7 +105,9 @@ setters!(RedisConfig {
     allow_secret: bool,
     tls: TlsConfig,
     sentinel: SentinelConfig,
+    cluster: ClusterConfig,
     retries: u32,
+    replicas: u32,
     db: u32,
     clear_on_close: bool,
     connect_timeout: Duration,
@@ -128,6 +140,9 @@ impl RedisConfig {
         };
         match self.address() {
             _ if let Some(sentinel) = &self.sentinel => sentinel.to_url(scheme, "", db),
+            _ if let Some(cluster) = &self.cluster => {
+                format!("{scheme}+cluster://{}", joined(&cluster.nodes))
+            }
             Address::Tcp(host, port) if host.contains(':') => {
                 format!("{scheme}://[{host}]:{port}/{db}")
             }
@@ -145,6 +160,13 @@ impl RedisConfig {
     pub(super) fn advice(&self) -> String {
         match self.address() {
             _ if self.sentinel.is_some() => "are the sentinels and the master running?".to_owned(),
+            _ if let Some((host, port)) =
+                self.cluster.as_ref().and_then(|one| one.nodes.first()) =>
+            {
+                format!(
+                    "is any of its nodes running? Try: redis-cli -h {host} -p {port} cluster info"
+                )
+            }
             Address::Tcp(host, port) => {
                 format!("is redis-server running there? Try: redis-cli -h {host} -p {port} ping")
             }
@@ -173,6 +195,9 @@ impl RedisConfig {
         if self.timeout.is_zero() {
             return wrong("`timeout` must be more than 0 seconds");
         }
+        if let Some(cluster) = &self.cluster {
+            self.check_cluster(cluster).or_else(|why| wrong(why))?;
+        }
         if self.tls.is_some() && self.unix_socket.is_some() {
             return wrong("`tls` is for connections over a network, not for a `unix_socket`");
         }
@@ -196,6 +221,34 @@ impl RedisConfig {
     }
 }
 
+impl RedisConfig {
+    fn check_cluster(&self, cluster: &ClusterConfig) -> std::result::Result<(), &'static str> {
+        let is_node = |(host, port): &(String, u16)| !host.is_empty() && *port != 0;
+        if cluster.nodes.is_empty() || !cluster.nodes.iter().all(is_node) {
+            return Err("`cluster` needs nodes: `redis+cluster://host:port,host:port`");
+        }
+        if self.sentinel.is_some() || self.unix_socket.is_some() {
+            return Err(
+                "`cluster` is one way to find the servers: give no `sentinel` and no `unix_socket`",
+            );
+        }
+        if self.db != 0 {
+            return Err("`db` must be 0: a cluster has one database; use a `namespace`");
+        }
+        if self.bare_keys {
+            return Err(
+                "`bare_keys` has no use in a cluster, where ProxyStore 1.x could not write",
+            );
+        }
+        if self.namespace.contains(['{', '}']) {
+            return Err(
+                "`namespace` must not contain '{' or '}', which say where in a cluster a key is kept",
+            );
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
@@ -208,7 +261,9 @@ impl fmt::Debug for RedisConfig {
             .field("profile", &self.profile)
             .field("tls", &self.tls)
             .field("sentinel", &self.sentinel)
+            .field("cluster", &self.cluster)
             .field("retries", &self.retries)
+            .field("replicas", &self.replicas)
             .field("db", &self.db)
             .field("clear_on_close", &self.clear_on_close)
             .field("connect_timeout", &self.connect_timeout)

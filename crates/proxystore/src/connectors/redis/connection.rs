@@ -1,5 +1,6 @@
 //! One socket to a server: commands out, replies in.
 
+use super::cluster::Migration;
 use super::config::{Address, RedisConfig};
 use super::protocol::{Commands, Head};
 use super::sentinel;
@@ -48,6 +49,8 @@ pub(super) struct Connection {
     pub(super) owed: usize,
     /// Nothing unexpected has come.
     sound: bool,
+    /// While a slot of a cluster moves: commands then go one by one.
+    pub(super) migration: Option<Box<Migration>>,
 }
 
 impl Connection {
@@ -70,6 +73,7 @@ impl Connection {
             end: 0,
             owed: 0,
             sound: true,
+            migration: None,
         };
         connection.stream.set_timeout(remaining(deadline)?)?;
         connection.introduce(config)?;
@@ -111,8 +115,32 @@ impl Connection {
 
     /// Sends commands; their replies are to be read in order.
     pub(super) fn send(&mut self, commands: &Commands<'_>) -> Result<(), Failure> {
-        self.owed += commands.count();
-        let mut slices = commands.slices();
+        let Some(mut migration) = self.migration.take() else {
+            return self.send_part(commands, 0, commands.count());
+        };
+        // What has come and was not read yet stays in front.
+        let mut answers = self.ahead[self.start..self.end].to_vec();
+        let owed = self.owed;
+        (self.start, self.end) = (0, 0);
+        let exchanged = migration.exchange(self, commands, &mut answers);
+        self.migration = Some(migration);
+        exchanged?;
+        self.owed = owed + commands.count();
+        (self.start, self.end) = (0, answers.len());
+        answers.resize(self.end.max(AHEAD), 0);
+        self.ahead = answers.into_boxed_slice();
+        Ok(())
+    }
+
+    /// Sends some of the commands.
+    pub(super) fn send_part(
+        &mut self,
+        commands: &Commands<'_>,
+        begin: usize,
+        end: usize,
+    ) -> Result<(), Failure> {
+        self.owed += end - begin;
+        let mut slices = commands.part(begin, end);
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
             let sent = self.stream.send(rest);
@@ -244,7 +272,8 @@ impl Connection {
         read(self)
     }
 
-    fn bulk_after(&mut self, head: &Head) -> Result<Option<Buffer>, Failure> {
+    /// The value that follows such a line, or nothing.
+    pub(super) fn bulk_after(&mut self, head: &Head) -> Result<Option<Buffer>, Failure> {
         match head {
             Head::Bulk(None) => Ok(None),
             Head::Bulk(Some(len)) => {

@@ -1,9 +1,11 @@
 //! What is done on one connection, to the keys of one namespace.
 
 use super::chunks::{ChunkHead, HEAD_LEN, ORPHANS_LIVE, WINDOW, needs_chunks};
+use super::cluster::{slot_of, tag_of};
 use super::connection::{Connection, Failure};
 use super::lease::{chunk_millis, millis};
 use super::protocol::Commands;
+use super::removal::Debris;
 use crate::blob::Buffer;
 use crate::cutter::Cutter;
 use crate::{Key, Payload};
@@ -11,18 +13,30 @@ use std::time::Duration;
 
 /// Reads of an object that was replaced under the reader, before that is an error.
 const ATTEMPTS: usize = 8;
-/// Keys that one command removes at most: a server works on one command at a time.
-const MANY: usize = 1024;
 
 /// The keys of one namespace.
 #[derive(Debug)]
 pub(super) struct Keyspace {
     pub(super) prefix: String,
+    /// Keys belong to slots, and one command is about keys of one slot.
+    pub(super) is_cluster: bool,
 }
 
 impl Keyspace {
-    pub(super) fn new(prefix: String) -> Self {
-        Self { prefix }
+    pub(super) fn new(prefix: String, is_cluster: bool) -> Self {
+        Self { prefix, is_cluster }
+    }
+
+    /// In a cluster, the chunks of an object lie in its slot, so that one transaction can make them
+    /// and the head visible, and a replica has a head only with its chunks.
+    fn tag(&self, name: &[u8]) -> Option<u32> {
+        self.is_cluster.then(|| tag_of(slot_of(name)))
+    }
+
+    /// The head that these bytes, from under a key, may be.
+    pub(super) fn head(&self, name: &[u8], bytes: &[u8]) -> Option<ChunkHead> {
+        let head = ChunkHead::parse(bytes)?;
+        Some(head.with_tag(self.tag(name)))
     }
 
     /// The server's key.
@@ -94,7 +108,7 @@ impl Keyspace {
             let old = connection.bulk()?;
             connection.ok()?;
             if kept == head.count() as i64 {
-                Ok(old.and_then(|old| ChunkHead::parse(&old)))
+                Ok(old.and_then(|old| self.head(name, &old)))
             } else {
                 Err(Failure::Server(
                     "OOM part of the object was evicted while the rest was sent".to_owned(),
@@ -108,14 +122,6 @@ impl Keyspace {
         published
     }
 
-    /// Removes the chunks of a value whose head is gone.
-    fn remove_chunks(&self, connection: &mut Connection, head: &ChunkHead) -> Result<(), Failure> {
-        let names: Vec<_> = (0..head.count())
-            .map(|index| head.name(&self.prefix, index))
-            .collect();
-        unlink(connection, &names)
-    }
-
     /// Stores a value that has to be cut. Failing, it leaves nothing behind if it can.
     pub(super) fn set_chunked(
         &self,
@@ -123,38 +129,26 @@ impl Keyspace {
         name: &[u8],
         payload: &Payload<'_>,
         is_told: bool,
+        debris: &mut Debris,
     ) -> Result<(), Failure> {
-        let head = ChunkHead::fresh(payload.len());
+        let head = ChunkHead::fresh(payload.len()).with_tag(self.tag(name));
         let sent = self.send_chunks(connection, payload, &head);
         let published =
             sent.and_then(|()| self.publish(connection, name, &head, payload.lease(), is_told));
         match published {
-            Ok(Some(old)) => self.remove_chunks(connection, &old),
-            Ok(None) => Ok(()),
+            Ok(old) => {
+                debris.extend(name, old);
+                self.remove_debris(connection, debris, &[name])
+            }
             Err(failure) => {
                 // On a broken connection nothing can be done; the chunks expire.
                 if matches!(failure, Failure::Server(_)) {
                     let _ = self.abandon(connection, name, &head);
                 }
+                debris.extend(name, [head]);
                 Err(failure)
             }
         }
-    }
-
-    /// After a refusal: removes the chunks, and the head if it came to be. Best effort.
-    fn abandon(
-        &self,
-        connection: &mut Connection,
-        name: &[u8],
-        head: &ChunkHead,
-    ) -> Result<(), Failure> {
-        connection.drain()?;
-        connection.send(&Commands::of(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]))?;
-        let there = connection.bulk()?;
-        if there.is_some_and(|there| there[..] == head.to_bytes()) {
-            unlink(connection, &[name.to_vec()])?;
-        }
-        self.remove_chunks(connection, head)
     }
 
     /// Stores under a key that nobody else knows yet.
@@ -163,9 +157,10 @@ impl Keyspace {
         connection: &mut Connection,
         name: &[u8],
         payload: &Payload<'_>,
+        debris: &mut Debris,
     ) -> Result<(), Failure> {
         if needs_chunks(payload) {
-            return self.set_chunked(connection, name, payload, false);
+            return self.set_chunked(connection, name, payload, false, debris);
         }
         let mut commands = Commands::new();
         push_set(&mut commands, name, payload);
@@ -179,9 +174,10 @@ impl Keyspace {
         connection: &mut Connection,
         name: &[u8],
         payload: &Payload<'_>,
+        debris: &mut Debris,
     ) -> Result<(), Failure> {
         if needs_chunks(payload) {
-            return self.set_chunked(connection, name, payload, true);
+            return self.set_chunked(connection, name, payload, true, debris);
         }
         let mut commands = Commands::of(&[b"MULTI"]);
         commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
@@ -196,10 +192,8 @@ impl Keyspace {
         });
         let old = old?;
         told(connection)?;
-        match old.and_then(|old| ChunkHead::parse(&old)) {
-            Some(old) => self.remove_chunks(connection, &old),
-            None => Ok(()),
-        }
+        debris.extend(name, old.and_then(|old| self.head(name, &old)));
+        self.remove_debris(connection, debris, &[name])
     }
 
     /// Reads what stands under a server's key, together with its chunks.
@@ -212,7 +206,7 @@ impl Keyspace {
         let Some(value) = connection.bulk()? else {
             return Ok(None);
         };
-        match ChunkHead::parse(&value) {
+        match self.head(name, &value) {
             None => Ok(Some(value)),
             Some(head) => self.read_chunks(connection, name, head),
         }
@@ -236,7 +230,7 @@ impl Keyspace {
             let Some(value) = connection.bulk()? else {
                 return Ok(None);
             };
-            match ChunkHead::parse(&value) {
+            match self.head(name, &value) {
                 None => return Ok(Some(value)),
                 Some(same) if same == head => {
                     return Err(Failure::Protocol(format!(
@@ -282,44 +276,12 @@ impl Keyspace {
         Ok(missing)
     }
 
-    /// Removes server's keys with the chunks that they are heads of.
-    pub(super) fn remove(
+    /// The keys of the namespace's objects.
+    pub(super) fn keys(
         &self,
         connection: &mut Connection,
-        names: &[Vec<u8>],
+        keys: &mut Vec<Key>,
     ) -> Result<(), Failure> {
-        for names in names.chunks(MANY) {
-            let mut commands = Commands::of(&[b"MULTI"]);
-            for name in names {
-                commands.push(&[b"GETRANGE", name, b"0", LAST_OF_HEAD]);
-            }
-            push_unlink(&mut commands, names);
-            commands.push(&[b"EXEC"]);
-            connection.send(&commands)?;
-            let heads = connection.transaction(names.len() + 1, |connection| {
-                let mut heads = Vec::new();
-                for _ in names {
-                    let value = connection.bulk()?;
-                    heads.extend(value.and_then(|value| ChunkHead::parse(&value)));
-                }
-                connection.integer()?;
-                Ok(heads)
-            })?;
-            for head in &heads {
-                self.remove_chunks(connection, head)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes every key of the namespace.
-    pub(super) fn clear(&self, connection: &mut Connection) -> Result<(), Failure> {
-        self.scan(connection, |connection, found| unlink(connection, &found))
-    }
-
-    /// The keys of the namespace's objects.
-    pub(super) fn keys(&self, connection: &mut Connection) -> Result<Vec<Key>, Failure> {
-        let mut keys = Vec::new();
         self.scan(connection, |_, found| {
             // Chunks have a `/` in their names, which no key has.
             let ours = found.iter().filter_map(|name| {
@@ -328,15 +290,11 @@ impl Keyspace {
             });
             keys.extend(ours);
             Ok(())
-        })?;
-        // The server may name one more than once.
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(keys)
+        })
     }
 
     /// Shows all names of the namespace, some at a time.
-    fn scan(
+    pub(super) fn scan(
         &self,
         connection: &mut Connection,
         mut see: impl FnMut(&mut Connection, Vec<Vec<u8>>) -> Result<(), Failure>,
@@ -391,22 +349,6 @@ fn told(connection: &mut Connection) -> Result<(), Failure> {
         Ok(_) | Err(Failure::Server(_)) => Ok(()),
         Err(failure) => Err(failure),
     }
-}
-
-fn push_unlink(commands: &mut Commands<'_>, names: &[Vec<u8>]) {
-    commands.begin(1 + names.len());
-    commands.argument(b"UNLINK");
-    names.iter().for_each(|name| commands.argument(name));
-}
-
-fn unlink(connection: &mut Connection, names: &[Vec<u8>]) -> Result<(), Failure> {
-    for names in names.chunks(MANY) {
-        let mut commands = Commands::new();
-        push_unlink(&mut commands, names);
-        connection.send(&commands)?;
-        connection.integer()?;
-    }
-    Ok(())
 }
 
 /// Takes their meaning from the characters that are special in a pattern.

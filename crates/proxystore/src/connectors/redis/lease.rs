@@ -1,6 +1,5 @@
 //! Objects that the server drops after a time, their chunks together with their heads.
 
-use super::chunks::ChunkHead;
 use super::connection::{Connection, Failure};
 use super::keyspace::{Keyspace, LAST_OF_HEAD, push_set};
 use super::protocol::Commands;
@@ -30,11 +29,12 @@ pub(super) fn chunk_millis(lease: Duration) -> Vec<u8> {
 }
 
 impl Keyspace {
-    /// Puts small objects with leases, many on their way at once: there is no command for them all.
-    pub(super) fn set_leased<'p, 'a: 'p>(
+    /// Puts small objects, many on their way at once, where there is no command for them all: if
+    /// they have leases, or are in several slots.
+    pub(super) fn set_one_by_one<'p, 'a: 'p>(
         &self,
         connection: &mut Connection,
-        objects: impl Iterator<Item = (&'p Vec<u8>, &'p Payload<'a>)>,
+        objects: impl Iterator<Item = (&'p [u8], &'p Payload<'a>)>,
     ) -> Result<(), Failure> {
         let objects: Vec<_> = objects.collect();
         for some in objects.chunks(MANY) {
@@ -52,7 +52,7 @@ impl Keyspace {
     pub(super) fn touch(
         &self,
         connection: &mut Connection,
-        names: &[Vec<u8>],
+        names: &[&[u8]],
         lease: Duration,
     ) -> Result<Vec<bool>, Failure> {
         let mut touched = Vec::with_capacity(names.len());
@@ -63,9 +63,9 @@ impl Keyspace {
             }
             connection.send(&commands)?;
             let mut heads = Vec::new();
-            for _ in names {
+            for name in names {
                 let value = connection.bulk()?;
-                heads.extend(value.and_then(|value| ChunkHead::parse(&value)));
+                heads.extend(value.and_then(|value| self.head(name, &value)));
             }
             // The chunks first: whoever finds the head finds them.
             for head in &heads {

@@ -42,11 +42,12 @@ impl Messages {
 
     fn give(
         &self,
+        topic: &str,
         before: &[&[u8]],
         message: &Payload<'_>,
         reply: fn(&mut Connection) -> Result<(), Failure>,
     ) -> Result<()> {
-        self.client.call(|connection| {
+        self.client.call(topic.as_bytes(), |connection| {
             let mut commands = Commands::new();
             commands.begin(before.len() + 1);
             for argument in before {
@@ -60,7 +61,8 @@ impl Messages {
 
     /// Appends to a list.
     pub(crate) fn push(&self, topic: &str, message: &Payload<'_>) -> Result<()> {
-        self.give(&[b"RPUSH", topic.as_bytes()], message, |connection| {
+        let command = [&b"RPUSH"[..], topic.as_bytes()];
+        self.give(topic, &command, message, |connection| {
             connection.integer().map(drop)
         })
     }
@@ -68,7 +70,7 @@ impl Messages {
     /// Takes the first of a list, or waits for one. `None` if none came for a while.
     pub(crate) fn pop(&self, topic: &str, left: Option<Duration>) -> Result<Option<Blob>> {
         let wait = format!("{:.3}", self.wait(left).as_secs_f64());
-        self.client.call(|connection| {
+        self.client.call(topic.as_bytes(), |connection| {
             let command = [b"BLPOP", topic.as_bytes(), wait.as_bytes()];
             connection.send(&Commands::of(&command))?;
             if connection.list()?.is_none() {
@@ -81,14 +83,17 @@ impl Messages {
 
     /// Sends to whoever listens.
     pub(crate) fn publish(&self, topic: &str, message: &Payload<'_>) -> Result<()> {
-        self.give(&[b"PUBLISH", topic.as_bytes()], message, |connection| {
+        let command = [&b"PUBLISH"[..], topic.as_bytes()];
+        self.give(topic, &command, message, |connection| {
             connection.integer().map(drop)
         })
     }
 
     /// Listens to channels, on a connection of its own.
     pub(crate) fn listen(&self, topics: &[&str]) -> Result<Listening> {
-        let mut connection = self.client.open()?;
+        // In a cluster every node tells of every message.
+        let first = topics.first().copied().unwrap_or_default();
+        let mut connection = self.client.open(first.as_bytes())?;
         let subscribed = connection.subscribe(topics);
         subscribed.map_err(|failure| self.client.error(failure))?;
         Ok(Listening { connection })
@@ -107,7 +112,9 @@ impl Messages {
             before.extend([&b"MAXLEN"[..], b"~", most.as_bytes()]);
         }
         before.extend([&b"*"[..], FIELD]);
-        self.give(&before, message, |connection| connection.bulk().map(drop))
+        self.give(topic, &before, message, |connection| {
+            connection.bulk().map(drop)
+        })
     }
 
     /// Entries of a stream after an id; empty if none came for a while.
@@ -120,16 +127,19 @@ impl Messages {
     ) -> Result<Vec<Entry>> {
         let count = count.to_string();
         let wait = self.wait(left).as_millis().to_string();
-        self.ask(&[
-            b"XREAD",
-            b"COUNT",
-            count.as_bytes(),
-            b"BLOCK",
-            wait.as_bytes(),
-            b"STREAMS",
-            topic.as_bytes(),
-            after.as_bytes(),
-        ])
+        self.ask(
+            topic,
+            &[
+                b"XREAD",
+                b"COUNT",
+                count.as_bytes(),
+                b"BLOCK",
+                wait.as_bytes(),
+                b"STREAMS",
+                topic.as_bytes(),
+                after.as_bytes(),
+            ],
+        )
     }
 
     /// The id of a stream's newest entry.
@@ -142,7 +152,7 @@ impl Messages {
             b"COUNT",
             b"1",
         ];
-        let entries = self.client.call(|connection| {
+        let entries = self.client.call(topic.as_bytes(), |connection| {
             connection.send(&Commands::of(&command))?;
             connection.entries()
         })?;
@@ -159,7 +169,7 @@ impl Messages {
             start.as_bytes(),
             b"MKSTREAM",
         ];
-        self.client.call(|connection| {
+        self.client.call(topic.as_bytes(), |connection| {
             connection.send(&Commands::of(&command))?;
             match connection.ok() {
                 Err(Failure::Server(words)) if words.starts_with("BUSYGROUP") => Ok(()),
@@ -179,19 +189,22 @@ impl Messages {
     ) -> Result<Vec<Entry>> {
         let wait = self.wait(left).as_millis().to_string();
         let (group, name) = member;
-        self.ask(&[
-            b"XREADGROUP",
-            b"GROUP",
-            group.as_bytes(),
-            name.as_bytes(),
-            b"COUNT",
-            b"1",
-            b"BLOCK",
-            wait.as_bytes(),
-            b"STREAMS",
-            topic.as_bytes(),
-            from.as_bytes(),
-        ])
+        self.ask(
+            topic,
+            &[
+                b"XREADGROUP",
+                b"GROUP",
+                group.as_bytes(),
+                name.as_bytes(),
+                b"COUNT",
+                b"1",
+                b"BLOCK",
+                wait.as_bytes(),
+                b"STREAMS",
+                topic.as_bytes(),
+                from.as_bytes(),
+            ],
+        )
     }
 
     /// Takes over an entry that another member got some time ago and did not finish. Returns where
@@ -215,7 +228,7 @@ impl Messages {
             b"COUNT",
             b"1",
         ];
-        self.client.call(|connection| {
+        self.client.call(topic.as_bytes(), |connection| {
             connection.send(&Commands::of(&command))?;
             connection.list()?;
             let next = connection.text()?;
@@ -233,15 +246,15 @@ impl Messages {
             group.as_bytes(),
             id.as_bytes(),
         ];
-        self.client.call(|connection| {
+        self.client.call(topic.as_bytes(), |connection| {
             connection.send(&Commands::of(&command))?;
             connection.integer().map(drop)
         })
     }
 
     /// The entries of the one stream of a read.
-    fn ask(&self, command: &[&[u8]]) -> Result<Vec<Entry>> {
-        self.client.call(|connection| {
+    fn ask(&self, topic: &str, command: &[&[u8]]) -> Result<Vec<Entry>> {
+        self.client.call(topic.as_bytes(), |connection| {
             connection.send(&Commands::of(command))?;
             if connection.list()?.is_none() {
                 return Ok(Vec::new());

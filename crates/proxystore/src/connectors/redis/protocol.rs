@@ -12,7 +12,8 @@ pub(super) struct Commands<'a> {
     text: Vec<u8>,
     /// Pieces that go in where `text` has reached this length.
     pieces: SmallVec<[(usize, &'a [u8]); 8]>,
-    count: usize,
+    /// Where in `text` each command begins.
+    starts: SmallVec<[usize; 8]>,
 }
 
 impl<'a> Commands<'a> {
@@ -37,7 +38,7 @@ impl<'a> Commands<'a> {
 
     /// Begins a command of so many arguments, its name included.
     pub(super) fn begin(&mut self, arguments: usize) {
-        self.count += 1;
+        self.starts.push(self.text.len());
         self.number(b'*', arguments);
     }
 
@@ -80,22 +81,42 @@ impl<'a> Commands<'a> {
 
     /// How many replies will come.
     pub(super) fn count(&self) -> usize {
-        self.count
+        self.starts.len()
     }
 
-    /// What to send, in order.
-    pub(super) fn slices(&self) -> SmallVec<[IoSlice<'_>; 16]> {
+    /// Whether the command at this place is the one of this name, without arguments or with any.
+    pub(super) fn is(&self, at: usize, name: &[u8]) -> bool {
+        let rest = self.starts.get(at).map(|start| &self.text[*start..]);
+        // `*1`, `$5`, the name.
+        let mut lines = rest.unwrap_or_default().split(|byte| *byte == b'\n');
+        lines.nth(2).and_then(|line| line.strip_suffix(b"\r")) == Some(name)
+    }
+
+    /// What to send, in order, of all commands.
+    #[cfg(test)]
+    fn slices(&self) -> SmallVec<[IoSlice<'_>; 16]> {
+        self.part(0, self.count())
+    }
+
+    /// What to send, in order, of some of the commands.
+    pub(super) fn part(&self, begin: usize, end: usize) -> SmallVec<[IoSlice<'_>; 16]> {
+        let place = |command| self.starts.get(command).copied().unwrap_or(self.text.len());
+        let (mut sent, end) = (place(begin), place(end));
         let mut slices = SmallVec::with_capacity(2 * self.pieces.len() + 1);
-        let mut sent = 0;
-        for &(at, piece) in &self.pieces {
+        let begin = sent;
+        for &(at, piece) in self
+            .pieces
+            .iter()
+            .filter(|(at, _)| (begin..end).contains(at))
+        {
             if at > sent {
                 slices.push(IoSlice::new(&self.text[sent..at]));
                 sent = at;
             }
             slices.push(IoSlice::new(piece));
         }
-        if sent < self.text.len() {
-            slices.push(IoSlice::new(&self.text[sent..]));
+        if sent < end {
+            slices.push(IoSlice::new(&self.text[sent..end]));
         }
         slices
     }
@@ -184,6 +205,24 @@ mod tests {
         commands.value([&b"ab"[..], b"cd"].into_iter(), 4);
         assert_eq!(commands.slices().len(), 1);
         assert_eq!(sent(&commands), b"*1\r\n$4\r\nabcd\r\n");
+    }
+
+    #[test]
+    fn some_of_several_commands() {
+        let long = vec![7; 2 * COPIED];
+        let mut commands = Commands::of(&[b"MULTI"]);
+        commands.begin(3);
+        commands.argument(b"SET");
+        commands.argument(b"k");
+        commands.value([&long[..]].into_iter(), long.len());
+        commands.push(&[b"EXEC"]);
+        let parts: Vec<_> = (0..3).flat_map(|at| commands.part(at, at + 1)).collect();
+        let joined: Vec<u8> = parts.iter().flat_map(|part| part.to_vec()).collect();
+        assert_eq!(joined, sent(&commands));
+        assert_eq!(commands.part(0, 1).len(), 1);
+        assert_eq!(commands.part(1, 2).len(), 3);
+        assert!(commands.is(0, b"MULTI") && commands.is(1, b"SET") && commands.is(2, b"EXEC"));
+        assert!(!commands.is(1, b"SE") && !commands.is(3, b"EXEC"));
     }
 
     #[test]

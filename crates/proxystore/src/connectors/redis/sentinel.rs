@@ -1,5 +1,6 @@
 //! Sentinels: who is the master of a service now.
 
+use super::cluster::joined;
 use super::config::RedisConfig;
 use super::connection::{Connection, Failure};
 use super::protocol::Commands;
@@ -51,15 +52,7 @@ impl SentinelConfig {
     }
 
     pub(super) fn to_url(&self, scheme: &str, user: &str, db: u32) -> String {
-        let nodes: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|(host, port)| match host.contains(':') {
-                true => format!("[{host}]:{port}"),
-                false => format!("{host}:{port}"),
-            })
-            .collect();
-        let (nodes, service) = (nodes.join(","), &self.service);
+        let (nodes, service) = (joined(&self.nodes), &self.service);
         format!("{scheme}+sentinel://{user}{nodes}/{service}/{db}")
     }
 }

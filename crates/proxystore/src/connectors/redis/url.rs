@@ -1,5 +1,6 @@
 //! A configuration as a URL, and the other way round.
 
+use super::cluster::{ClusterConfig, joined};
 use super::config::{Address, RedisConfig};
 use super::sentinel::{self, SentinelConfig};
 use super::tls::TlsConfig;
@@ -10,8 +11,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 impl RedisConfig {
-    /// Reads `redis://user:password@host:port/db` or `redis+unix:///socket`, and the options
-    /// `namespace`, `connect_timeout`, `timeout`, `bare_keys`, `clear`, and, of a socket, `db`.
+    /// Reads `redis://user:password@host:port/db`, `redis+cluster://host:port,host:port` or
+    /// `redis+unix:///socket`, and the options `namespace`, `connect_timeout`, `timeout`,
+    /// `retries`, `replicas`, `bare_keys`, `clear`, and, of a socket, `db`.
     ///
     /// ```
     /// use proxystore::config::Url;
@@ -31,6 +33,15 @@ impl RedisConfig {
         }
         if url.scheme() == "redis+sentinel" || url.scheme() == "rediss+sentinel" {
             config.take_sentinels(&mut url)?;
+        } else if url.scheme() == "redis+cluster" || url.scheme() == "rediss+cluster" {
+            let nodes = url.hosts(config.port);
+            if nodes.is_empty() || !["", "/", "/0"].contains(&url.path()) {
+                let usage = "name some of its nodes: `redis+cluster://host:port,host:port`";
+                return Err(url.invalid(usage));
+            }
+            config.host.clone_from(&nodes[0].0);
+            config.port = nodes[0].1;
+            config.cluster = Some(ClusterConfig::new(nodes));
         } else if url.scheme() == "redis+unix" {
             if url.path().len() < 2 || url.host().is_some() {
                 return Err(url.invalid("name the socket: `redis+unix:///absolute/path`"));
@@ -51,6 +62,7 @@ impl RedisConfig {
         }
         config.take_tls(&mut url)?;
         config.retries = url.take("retries")?.unwrap_or(config.retries);
+        config.replicas = url.take("replicas")?.unwrap_or(config.replicas);
         config.allow_secret = url.take("allow_secret")?.unwrap_or(config.allow_secret);
         config.username = url.username().map(str::to_owned);
         config.password = url.password().map(str::to_owned);
@@ -158,6 +170,9 @@ impl RedisConfig {
         };
         let mut url = match self.address() {
             _ if let Some(sentinel) = &self.sentinel => sentinel.to_url(scheme, &user, self.db),
+            _ if let Some(cluster) = &self.cluster => {
+                format!("{scheme}+cluster://{user}{}", joined(&cluster.nodes))
+            }
             Address::Unix(path) => format!("redis+unix://{}", encode(path.to_str()?)),
             Address::Tcp(host, port) => {
                 let host = if host.contains(':') {
@@ -198,6 +213,9 @@ impl RedisConfig {
         }
         if self.retries != default.retries {
             option("retries", self.retries.to_string());
+        }
+        if self.replicas != default.replicas {
+            option("replicas", self.replicas.to_string());
         }
         if self.allow_secret {
             option("allow_secret", "true".to_owned());

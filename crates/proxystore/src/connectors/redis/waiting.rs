@@ -52,9 +52,10 @@ impl RedisConnector {
         if left().is_zero() {
             return Ok(false);
         }
-        let connection = self.client.open()?;
+        let name = self.keyspace.name(key);
+        let connection = self.client.open(&name)?;
         *gone_since = None;
-        let opened = Subscription::new(connection, &self.keyspace.name(key));
+        let opened = Subscription::new(connection, &name);
         let mut subscription = match opened {
             Ok(subscription) => subscription,
             // This user may not: asking remains.
