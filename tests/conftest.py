@@ -41,14 +41,15 @@ class OwnRedis:
 
     Args:
         folder: Where it keeps its log, and its data with `appendonly`.
+        port: Where it listens, if not on any free port.
         options: Of `redis-server`, by name without the dashes.
     """
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, port: int | None = None, **options: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.options = options
-        self._server, address = _start_redis(folder, options)
+        self._server, address = _start_redis(folder, options, port)
         self.host, self.port = address
 
     def __enter__(self) -> OwnRedis:

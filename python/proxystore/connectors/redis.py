@@ -138,10 +138,11 @@ class RedisConnector(NativeBase[RedisKey]):
                     'give no db, no sentinels, no service and no unix socket with '
                     'cluster=True.'
                 )
-            others = [] if cluster is True else [*cluster]
-            nodes = dict.fromkeys([(hostname, port), *map(tuple, others)])
+            others = [] if isinstance(cluster, bool) else cluster
+            first = (hostname, port)
+            known = [first, *((host, at) for host, at in others if (host, at) != first)]
             user = _user(username, password)
-            url = f'{"rediss" if tls else "redis"}+cluster://{user}{_hosts(nodes)}'
+            url = f'{"rediss" if tls else "redis"}+cluster://{user}{_hosts(known)}'
             self._open(url + _query(given), clear)
             return
         if given or username or password or db or tls or sentinels or service:

@@ -129,6 +129,7 @@ fn wrong_configurations(cluster: &RedisCluster) {
     let error = RedisConnector::connect(config).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
+    assert!(error.to_string().contains("cluster info"), "{error}");
     for (wrong, field) in [
         (of(cluster).db(1), "`db`"),
         (of(cluster).namespace("{a}"), "`namespace`"),

@@ -41,8 +41,11 @@ __all__ = [
 
 
 def connect(user: object, hostname: str, port: int, options: dict[str, Any]) -> Any:
-    """Return a client of a Redis server."""
+    """Return a client of a Redis server, or of the cluster that it is a node of."""
     redis = require('redis', extra='redis', user=type(user).__name__)
+    options = dict(options)
+    if options.pop('cluster', False):
+        return redis.RedisCluster(host=hostname, port=port, **options)
     return redis.Redis(host=hostname, port=port, **options)
 
 
@@ -52,7 +55,8 @@ class RedisPublisher:
     Args:
         hostname: Host of the Redis server.
         port: Its port.
-        kwargs: Passed on to `redis.Redis`, such as `password`.
+        kwargs: Passed on to `redis.Redis`, such as `password`; with
+            `cluster=True` to `redis.RedisCluster`, for a node of a cluster.
 
     Attributes:
         inline_below: Objects below this many bytes go into the message,
@@ -85,7 +89,8 @@ class RedisSubscriber:
         hostname: Host of the Redis server.
         port: Its port.
         topic: A topic or several.
-        kwargs: Passed on to `redis.Redis`, such as `password`.
+        kwargs: Passed on to `redis.Redis`, such as `password`; with
+            `cluster=True` to `redis.RedisCluster`, for a node of a cluster.
     """
 
     def __init__(
@@ -127,7 +132,8 @@ class RedisQueuePublisher:
     Args:
         hostname: Host of the Redis server.
         port: Its port.
-        kwargs: Passed on to `redis.Redis`, such as `password`.
+        kwargs: Passed on to `redis.Redis`, such as `password`; with
+            `cluster=True` to `redis.RedisCluster`, for a node of a cluster.
 
     Attributes:
         inline_below: Objects below this many bytes go into the message,
@@ -161,7 +167,8 @@ class RedisQueueSubscriber:
         port: Its port.
         topic: Topic: the key of the Redis list.
         timeout: Longest wait for a message, in seconds; None for any time.
-        kwargs: Passed on to `redis.Redis`, such as `password`.
+        kwargs: Passed on to `redis.Redis`, such as `password`; with
+            `cluster=True` to `redis.RedisCluster`, for a node of a cluster.
     """
 
     def __init__(

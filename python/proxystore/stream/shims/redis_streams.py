@@ -45,7 +45,8 @@ class RedisStreamPublisher:
         hostname: Host of the Redis server.
         port: Its port.
         max_length: About how many messages of a topic are kept; None for all.
-        kwargs: Passed on to `redis.Redis`, such as `password`.
+        kwargs: Passed on to `redis.Redis`, such as `password`; with
+            `cluster=True` to `redis.RedisCluster`, for a node of a cluster.
 
     Attributes:
         inline_below: Objects below this many bytes go into the message,
@@ -100,7 +101,8 @@ class RedisStreamSubscriber(ReplayedSubscriber):
         claim_after: In a group, seconds after which a message that another
             subscriber got and did not finish is taken over; None for never.
         timeout: Longest wait for a message, in seconds; None for any time.
-        kwargs: Passed on to `redis.Redis`, such as `password`.
+        kwargs: Passed on to `redis.Redis`, such as `password`; with
+            `cluster=True` to `redis.RedisCluster`, for a node of a cluster.
 
     Attributes:
         last_id: Id of the last message, to `start` from another time.

@@ -271,6 +271,8 @@ impl Cluster {
             });
             match asked {
                 Ok(map) => return Ok(self.learn(map)),
+                // Nobody is there, or this one says why.
+                Err(failure @ Failure::Broken(_)) => last = last.or(Some(Trouble::from(failure))),
                 Err(failure) => last = Some(self.trouble(failure, Some(node))),
             }
         }
