@@ -179,7 +179,7 @@ fn slots_move_while_objects_are_put_and_read() {
         connector.set(key, &Payload::from_bytes(value)).unwrap();
         assert_eq!(
             connector
-                .touch(&[key.clone()], Duration::from_secs(900))
+                .touch(std::slice::from_ref(key), Duration::from_secs(900))
                 .unwrap(),
             [true]
         );

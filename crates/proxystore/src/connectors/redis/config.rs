@@ -196,7 +196,7 @@ impl RedisConfig {
             return wrong("`timeout` must be more than 0 seconds");
         }
         if let Some(cluster) = &self.cluster {
-            self.check_cluster(cluster).or_else(|why| wrong(why))?;
+            self.check_cluster(cluster).or_else(&wrong)?;
         }
         if self.tls.is_some() && self.unix_socket.is_some() {
             return wrong("`tls` is for connections over a network, not for a `unix_socket`");

@@ -119,7 +119,7 @@ impl Cluster {
     pub(super) fn call_each(
         &self,
         names: &[Vec<u8>],
-        work: &mut dyn FnMut(&mut Connection, &[usize]) -> Result<(), Failure>,
+        mut work: impl FnMut(&mut Connection, &[usize]) -> Result<(), Failure>,
     ) -> Result<(), Trouble> {
         let mut patience = Patience::new(&self.config);
         let mut left: Vec<usize> = (0..names.len()).collect();
