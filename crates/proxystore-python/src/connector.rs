@@ -1,5 +1,6 @@
 //! Connectors of the core as Python sees them.
 
+use crate::codec::copy_to_bytes;
 use crate::door::{Gil, through};
 use crate::error::to_python;
 use proxystore::blob::Region;
@@ -7,7 +8,7 @@ use proxystore::{Access, Capability, Connector, Key, Payload, ProcessBound};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -72,10 +73,10 @@ impl PyNativeConnector {
     }
 
     /// The bytes under a key, or None.
-    fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         let key = Self::key(py, name)?;
         let blob = through(py, Gil::Release, || self.inner.get(&key, Access::View))?;
-        Ok(blob.map(|blob| PyBytes::new(py, &blob)))
+        blob.map(|blob| copy_to_bytes(py, &blob)).transpose()
     }
 
     /// The bytes under several keys.
@@ -83,15 +84,15 @@ impl PyNativeConnector {
         &self,
         py: Python<'py>,
         names: Vec<String>,
-    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+    ) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
         let keys = Self::keys(py, &names)?;
         let blobs = through(py, Gil::Release, || {
             self.inner.get_batch(&keys, Access::View)
         })?;
-        Ok(blobs
+        blobs
             .into_iter()
-            .map(|blob| blob.map(|blob| PyBytes::new(py, &blob)))
-            .collect())
+            .map(|blob| blob.map(|blob| copy_to_bytes(py, &blob)).transpose())
+            .collect()
     }
 
     /// Whether there is something under a key.

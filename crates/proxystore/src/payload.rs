@@ -1,6 +1,7 @@
 //! What a connector is given to store.
 
-use crate::blob::{Region, gather};
+use crate::blob::Region;
+use crate::blob::gather::{self, Target};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -177,7 +178,16 @@ impl<'a> Payload<'a> {
     /// # Panics
     /// If `target` is shorter than the payload.
     pub fn copy_to(&self, target: &mut [u8]) {
-        gather::copy(&self.pieces, target);
+        gather::copy(&self.pieces, target, Target::Untouched);
+    }
+
+    /// As [`copy_to`](Self::copy_to), for memory that was used before: large payloads go past the
+    /// processor's cache.
+    ///
+    /// # Panics
+    /// If `target` is shorter than the payload.
+    pub fn copy_to_ready(&self, target: &mut [u8]) {
+        gather::copy(&self.pieces, target, Target::Ready);
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn fill(memory: &OwnedFd, payload: &Payload<'_>) -> io::Result<()> {
     if payload.len() >= MAPPED_FROM
         && let Some(mut window) = Window::open(memory, payload.len())
     {
-        payload.copy_to(window.bytes());
+        payload.copy_to_ready(window.bytes());
         return Ok(());
     }
     write(memory, payload)

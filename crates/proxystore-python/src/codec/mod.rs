@@ -24,7 +24,7 @@ pub(crate) use buffer::{BlobMemory, Source};
 pub(crate) use encoded::Encoded;
 pub(crate) use foreign::{bytes_for_deserializer, encode_foreign};
 pub(crate) use pickles::Pickles;
-pub(crate) use text::new_bytes;
+pub(crate) use text::{copy_to_bytes, new_bytes};
 
 use crate::error::to_python;
 use proxystore::frame::{Codec, Frame};

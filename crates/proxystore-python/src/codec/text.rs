@@ -102,8 +102,8 @@ pub(super) fn decode_str<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound
     })
 }
 
-/// A copy as `bytes`.
-pub(super) fn copy_to_bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+/// A copy as `bytes`: in huge pages, by several threads and without the interpreter lock, if it is long.
+pub(crate) fn copy_to_bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     new_bytes(py, content.len(), |target| {
         Payload::from_bytes(content).copy_to(target);
     })

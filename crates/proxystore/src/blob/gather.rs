@@ -32,7 +32,6 @@ const STREAMED_FROM: usize = 4 << 10;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Its pages are there before the copy.
-    #[cfg_attr(not(any(feature = "memory", feature = "file")), allow(dead_code))]
     Ready,
     /// Its pages come with the copy, zeroed by the kernel.
     Untouched,
@@ -225,7 +224,7 @@ unsafe fn stream(source: &[u8], target: *mut u8) {
 }
 
 /// Copies `pieces`, one after the other, to the front of `target`, which they must fit in.
-pub(crate) fn copy(pieces: &[&[u8]], target: &mut [u8]) {
+pub(crate) fn copy(pieces: &[&[u8]], target: &mut [u8], kind: Target) {
     let len = pieces.iter().map(|piece| piece.len()).sum();
     assert!(len <= target.len(), "a target as long as the pieces");
     if len < PARALLEL_FROM {
@@ -239,7 +238,7 @@ pub(crate) fn copy(pieces: &[&[u8]], target: &mut [u8]) {
     }
     let start = NonNull::from(target).cast();
     // SAFETY: `len` bytes borrowed exclusively, so that no piece lies in them.
-    unsafe { gather(pieces, start, len, Target::Untouched, |_| true) };
+    unsafe { gather(pieces, start, len, kind, |_| true) };
 }
 
 #[cfg(test)]
@@ -283,9 +282,11 @@ mod tests {
                     assert_eq!(target.last(), Some(&0xEE));
                 }
             }
-            let mut target = vec![0; joined.len()];
-            copy(&pieces, &mut target);
-            assert!(target == joined);
+            for kind in [Target::Ready, Target::Untouched] {
+                let mut target = vec![0; joined.len()];
+                copy(&pieces, &mut target, kind);
+                assert!(target == joined);
+            }
         }
     }
 
