@@ -47,6 +47,20 @@ def test_from_nothing_to_nothing(
     assert get_status('left', home) is EndpointStatus.UNKNOWN
 
 
+def test_files_are_named_from_where_the_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('PROXYSTORE_HOME', str(tmp_path / 'home'))
+    command = ['proxystore-endpoint', 'configure', 'left', '--relay-token-file']
+    command += ['token', '--relay-certificate', 'certificates/relay.pem']
+    subprocess.run(command, executable=_command.find(), check=True)
+    # A daemon in the background runs in another folder.
+    relay = read_config(str(tmp_path / 'home' / 'left')).relay
+    assert relay.token_file == str(tmp_path / 'token')
+    assert relay.certificate == str(tmp_path / 'certificates' / 'relay.pem')
+
+
 def test_what_python_writes_the_daemon_reads(tmp_path: Path) -> None:
     config = EndpointConfig(
         name='left',

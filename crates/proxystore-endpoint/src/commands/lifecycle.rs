@@ -12,7 +12,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -51,14 +51,8 @@ pub(super) fn configure(arguments: &Configure) -> Done {
     };
     if !arguments.no_relay_server {
         config.relay.address.clone_from(&arguments.relay_address);
-        config
-            .relay
-            .token_file
-            .clone_from(&arguments.relay_token_file);
-        config
-            .relay
-            .certificate
-            .clone_from(&arguments.relay_certificate);
+        config.relay.token_file = from_anywhere(arguments.relay_token_file.as_deref())?;
+        config.relay.certificate = from_anywhere(arguments.relay_certificate.as_deref())?;
     }
     config.relay.peer_channels = arguments.peer_channels;
     config.peers.listen.clone_from(&arguments.listen);
@@ -78,6 +72,11 @@ pub(super) fn configure(arguments: &Configure) -> Done {
         dir.join(CONFIG_FILE).display(),
         config.name
     ))
+}
+
+/// A path that means the same to a daemon, which runs in another folder.
+fn from_anywhere(path: Option<&Path>) -> io::Result<Option<PathBuf>> {
+    path.map(std::path::absolute).transpose()
 }
 
 /// Makes the endpoint's key, unless there is one. The UUID that the key stands for is the same to

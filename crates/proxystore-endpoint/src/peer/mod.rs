@@ -22,6 +22,7 @@ mod patience;
 mod peers;
 mod quic;
 mod raw_key;
+mod relay_probe;
 mod relay_state;
 mod send;
 mod serve;

@@ -1,9 +1,14 @@
 //! How it stands with our own relay. A refusal is known here within a second, long before a connection times out.
 
-use super::RelayAccess;
+use super::{RelayAccess, relay_probe};
 use iroh::{Endpoint, Watcher};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// How long a relay may take before it is looked at what keeps it.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What is known of the relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,26 +26,26 @@ enum State {
 /// The relay that this endpoint uses, and how it stands with it.
 #[derive(Debug)]
 pub(super) struct RelayState {
-    url: Option<String>,
+    access: Option<RelayAccess>,
     state: watch::Sender<State>,
 }
 
 impl RelayState {
     pub(super) fn new(relay: Option<&RelayAccess>) -> Self {
         Self {
-            url: relay.map(|relay| relay.url.clone()),
+            access: relay.cloned(),
             state: watch::Sender::new(State::Silent),
         }
     }
 
     /// Its address, if there is one.
     pub(super) fn url(&self) -> Option<&str> {
-        self.url.as_deref()
+        self.access.as_ref().map(|access| access.url.as_str())
     }
 
     /// In a word or a sentence, for people.
     pub(super) fn describe(&self) -> Option<String> {
-        self.url.as_ref()?;
+        self.url()?;
         Some(match &*self.state.borrow() {
             State::Silent => "not connected yet".into(),
             State::Connected => "connected".into(),
@@ -54,11 +59,7 @@ impl RelayState {
         if *self.state.borrow() == State::Connected {
             return None;
         }
-        Some(format!(
-            "the relay {}: {}",
-            self.url.as_ref()?,
-            self.describe()?
-        ))
+        Some(format!("the relay {}: {}", self.url()?, self.describe()?))
     }
 
     /// Ends when the relay has refused us, with why.
@@ -88,20 +89,41 @@ impl RelayState {
                     (None, None) => State::Silent,
                 },
             };
-            let before = self.state.send_replace(state.clone());
-            if before != state
-                && state != State::Silent
-                && let (Some(url), Some(words)) = (&self.url, self.describe())
-            {
-                log(&format!("relay {url}: {words}"));
+            // What was found out about a silent relay holds until it says something.
+            let is_known = matches!(&*self.state.borrow(), State::Failed(_));
+            let is_silent = state == State::Silent && !is_known;
+            if state != State::Silent || !is_known {
+                self.is_now(state, &*log);
             }
             tokio::select! {
                 updated = watcher.updated() => match updated {
                     Ok(updated) => now = updated,
                     Err(_) => return,
                 },
+                words = self.obstacle(), if is_silent => self.is_now(State::Failed(words), &*log),
                 () = endpoint.closed() => return,
             }
         }
+    }
+
+    fn is_now(&self, state: State, log: &super::Log) {
+        let before = self.state.send_replace(state.clone());
+        if before != state
+            && state != State::Silent
+            && let (Some(url), Some(words)) = (self.url(), self.describe())
+        {
+            log(&format!("relay {url}: {words}"));
+        }
+    }
+
+    /// Ends when something keeps us from a relay that is silent, with what.
+    async fn obstacle(&self) -> String {
+        sleep(SILENCE).await;
+        if let Some(access) = &self.access
+            && let Some(words) = relay_probe::obstacle(access).await
+        {
+            return words;
+        }
+        std::future::pending().await
     }
 }
