@@ -4,7 +4,7 @@ use crate::object::{Memory, Object, SHARED_ABOVE};
 use crate::segment::{self, Segment};
 use proxystore::{Error, ErrorKind, Result};
 use std::cell::UnsafeCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::OwnedFd;
@@ -43,6 +43,8 @@ struct State {
     memory: Option<Target>,
     /// Ranges that were written or are being written: first byte to end.
     claimed: BTreeMap<usize, usize>,
+    /// The first bytes of those that are being written.
+    writing: BTreeSet<usize>,
     /// Bytes that were written.
     written: usize,
 }
@@ -87,6 +89,7 @@ impl Draft {
             state: Mutex::new(State {
                 memory: Some(memory),
                 claimed: BTreeMap::new(),
+                writing: BTreeSet::new(),
                 written: 0,
             }),
         })))
@@ -129,6 +132,7 @@ impl Draft {
         }
         if from < to {
             state.claimed.insert(from, to);
+            state.writing.insert(from);
         }
         drop(state);
         Ok(Slot {
@@ -183,6 +187,22 @@ impl Draft {
             gaps.push((at as u64, (self.0.len - at) as u64));
         }
         gaps
+    }
+
+    /// Shows a range that one writer has filled; `None` if it is not there as a whole.
+    pub(crate) fn look<T>(&self, offset: u64, len: u64, at: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let (from, to) = self.0.range(offset, len).ok()?;
+        let state = self.0.state();
+        let is_there = state.claimed.get(&from) == Some(&to) && !state.writing.contains(&from);
+        if state.memory.is_none() || !is_there {
+            return None;
+        }
+        // SAFETY: the range lies in the memory, which stays while the state is locked; it is filled, so that no
+        // slot has it, and none can get it.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(self.0.start.as_ptr().add(from).cast_const(), to - from)
+        };
+        Some(at(bytes))
     }
 
     /// A descriptor with which a local client fills the memory itself; `None` if the bytes are to
@@ -363,6 +383,7 @@ impl Drop for Slot {
         }
         let mut state = self.receiving.state();
         state.claimed.remove(&self.from);
+        state.writing.remove(&self.from);
         if self.filled == 0 {
             return;
         }
@@ -426,6 +447,24 @@ mod tests {
         let object = draft.finish().unwrap();
         assert_eq!(object.as_slice()[10..30], [7; 20]);
         assert_eq!(object.as_slice()[30..], [9; 70]);
+    }
+
+    #[test]
+    fn only_what_is_there_as_a_whole_is_shown() {
+        let draft = Draft::new(100).unwrap();
+        let sum = |from, len| draft.look(from, len, |bytes| bytes.iter().map(|b| *b as u32).sum());
+        let mut slot = draft.slot(10, 50).unwrap();
+        assert_eq!(sum(10, 50), None::<u32>);
+        slot.fill_from(&[2; 50]);
+        assert_eq!(sum(10, 50), None);
+        drop(slot);
+        assert_eq!(sum(10, 50), Some(100));
+        assert_eq!(sum(10, 51), None);
+        assert_eq!(sum(90, 50), None);
+        draft.write_at(0, &[0; 100]).unwrap();
+        let object = draft.finish().unwrap();
+        assert_eq!(draft.look(10, 50, <[u8]>::len), None);
+        drop(object);
     }
 
     #[test]

@@ -27,6 +27,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Turns of tasks after which a thread looks for new events: a turn may move a quarter of a megabyte, and whoever asks
+/// for a kilobyte meanwhile waits for so many of them at most.
+const TURNS: u32 = 4;
 /// How long peers get to hear that we go.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -42,6 +45,8 @@ pub fn run(dir: &Path, ready: impl FnOnce(&Running)) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.clamp(2, 8))
+        .event_interval(TURNS)
+        .global_queue_interval(TURNS)
         .enable_all()
         .build()
         .map_err(|error| Error::io(error, "starting the daemon"))?;

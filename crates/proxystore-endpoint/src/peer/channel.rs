@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Longest pause between two bytes of an object before the connection is taken for dead.
@@ -19,7 +20,8 @@ pub(super) const PROGRESS: Duration = Duration::from_secs(3);
 pub(super) const ANSWER: Duration = Duration::from_secs(8);
 /// Longest time that a peer may take to keep what it was given.
 pub(super) const KEEP: Duration = Duration::from_secs(60);
-/// Bytes that are hashed and sent in one go: they stay in the processor's cache between the two.
+/// Bytes that are sent or received in one go. After each, others have their turn: a connection that always has room,
+/// or bytes, would keep its thread for a whole object.
 const PIECE: usize = 256 * 1024;
 
 /// Answers up to this many bytes go before longer ones.
@@ -127,7 +129,7 @@ impl Channel {
         }
     }
 
-    /// Sends a message and the part of an object that belongs to it, with its checksum.
+    /// Sends a message and the part of an object that belongs to it.
     pub(super) async fn send_with(
         &mut self,
         message: &Message,
@@ -139,11 +141,9 @@ impl Channel {
         if bytes.len() > SMALL {
             self.stream.give_way();
         }
-        let mut hasher = wire::checksum(range.start);
         for start in (0..bytes.len()).step_by(PIECE) {
             let mut piece = bytes.slice(start..bytes.len().min(start + PIECE));
             let length = piece.len();
-            hasher.update(&piece);
             while !piece.is_empty() {
                 let left = piece.len();
                 match timeout(PROGRESS, self.stream.send_some(&mut piece)).await {
@@ -154,8 +154,9 @@ impl Channel {
                 }
             }
             self.traffic.add(length);
+            yield_now().await;
         }
-        self.send_checksum(hasher.digest()).await
+        self.flush().await
     }
 
     pub(super) async fn send_checksum(&mut self, sum: u64) -> Result<(), Failure> {
@@ -204,15 +205,10 @@ impl Channel {
         }
     }
 
-    /// Fills a buffer with the bytes that follow, and says whether their checksum was right.
-    pub(super) async fn receive_bytes(
-        &mut self,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<(u64, bool), Failure> {
-        let mut hasher = wire::checksum(offset);
+    /// Fills a buffer with the bytes that follow.
+    pub(super) async fn receive_bytes(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
         let mut filled = 0;
-        let mut hashed = 0;
+        let mut yielded = 0;
         while filled < buffer.len() {
             match timeout(PROGRESS, self.stream.read(&mut buffer[filled..])).await {
                 Ok(Ok(0)) => return Err(lost(std::io::ErrorKind::UnexpectedEof.into())),
@@ -223,17 +219,15 @@ impl Channel {
                 Ok(Err(error)) => return Err(lost(error)),
                 Err(_) => return Err(late("sent no bytes", PROGRESS)),
             }
-            if filled - hashed >= PIECE / 4 {
-                hasher.update(&buffer[hashed..filled]);
-                hashed = filled;
+            if filled - yielded >= PIECE {
+                yielded = filled;
+                yield_now().await;
             }
         }
-        hasher.update(&buffer[hashed..]);
-        let sum = hasher.digest();
-        Ok((sum, self.receive_checksum().await? == sum))
+        Ok(())
     }
 
-    /// Reads bytes that nobody wants, and their checksum.
+    /// Reads bytes that nobody wants.
     pub(super) async fn skip_bytes(&mut self, mut length: u64) -> Result<(), Failure> {
         let mut waste = vec![0; 64 * 1024];
         while length > 0 {
@@ -247,7 +241,7 @@ impl Channel {
                 Err(_) => return Err(late("sent no bytes", PROGRESS)),
             }
         }
-        self.receive_checksum().await.map(drop)
+        Ok(())
     }
 
     pub(super) async fn receive_checksum(&mut self) -> Result<u64, Failure> {

@@ -117,7 +117,7 @@ impl Peer {
         };
         let (addresses, unresolved) = resolve(&entry).await;
         let mut attempts: JoinSet<Result<Arc<dyn Link>>> = JoinSet::new();
-        if self.shared.use_tls {
+        if self.shared.use_tls && !addresses.is_empty() {
             self.ways().tried_tls = Some(Instant::now());
             for address in addresses.clone() {
                 let peer = Arc::clone(self);
@@ -232,7 +232,7 @@ impl Peer {
 
     /// Tries the port that the peer has announced, while QUIC carries what must go now.
     fn upgrade(self: &Arc<Self>) {
-        let (quic, port) = {
+        let (addresses, port) = {
             let mut ways = self.ways();
             let Some(quic) = ways.quic.clone() else {
                 return;
@@ -244,10 +244,14 @@ impl Peer {
             if ways.tls.is_some() || recent || port == 0 || !self.shared.use_tls {
                 return;
             }
+            let addresses = quic.addresses();
+            if addresses.is_empty() {
+                return; // by the relay alone so far
+            }
             ways.tried_tls = Some(Instant::now());
-            (quic, port)
+            (addresses, port)
         };
-        for mut address in quic.addresses() {
+        for mut address in addresses {
             address.set_port(port);
             let peer = Arc::clone(self);
             tokio::spawn(async move { peer.dial_tls(address).await.map(drop) });

@@ -5,7 +5,7 @@ use super::channel::{ANSWER, Channel, Failure, unexpected};
 use super::connect::Peer;
 use super::patience::Patience;
 use super::transport::{Link, Stripes};
-use super::wire::Message;
+use super::wire::{Message, checksum};
 use crate::draft::Draft;
 use crate::object::Object;
 use proxystore::{Error, ErrorKind, Result};
@@ -19,8 +19,6 @@ use tokio::time::timeout_at;
 const FIRST: u64 = 1 << 20;
 /// How long the other channels may go on once one of them broke: most likely their connection has, too.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often damaged bytes are asked for again.
-const DAMAGED: u32 = 5;
 
 /// An object of a peer, or `None` if it has none of that key.
 pub(super) async fn get(peer: &Arc<Peer>, key: &str) -> Result<Option<Object>> {
@@ -68,8 +66,8 @@ pub(super) async fn get(peer: &Arc<Peer>, key: &str) -> Result<Option<Object>> {
 struct Job {
     offset: u64,
     length: u64,
-    /// The checksum of what has come.
-    check: Option<u64>,
+    /// Whether it has come, and only its checksum is wanted.
+    check: bool,
 }
 
 struct Work {
@@ -80,11 +78,10 @@ struct Work {
 
 struct State {
     todo: VecDeque<Job>,
-    /// What has come, with its checksum.
+    /// What has come.
     done: Vec<Job>,
     come: u64,
     stamp: u64,
-    damaged: u32,
 }
 
 /// Asks for the beginning; of a larger object, for the rest too.
@@ -114,10 +111,7 @@ async fn first(
         .map_err(|error| Failure::Refused(Cause::of(&error), error.to_string()))?;
     if length == total {
         let mut slot = draft.slot(0, total).map_err(Failure::Lost)?;
-        let (_, sound) = channel.receive_bytes(0, &mut slot).await?;
-        if !sound {
-            return Err(damaged());
-        }
+        channel.receive_bytes(&mut slot).await?;
         slot.mark(slot.len());
         drop(slot);
         channel.release();
@@ -131,14 +125,14 @@ async fn first(
         todo.push_back(Job {
             offset,
             length,
-            check: None,
+            check: false,
         });
         offset += length;
     }
     let begun = Job {
         offset: 0,
         length,
-        check: None,
+        check: false,
     };
     let new = Arc::new(Work {
         key: key.as_bytes().to_vec(),
@@ -148,7 +142,6 @@ async fn first(
             done: Vec::new(),
             come: 0,
             stamp,
-            damaged: 0,
         }),
     });
     *work = Some(Arc::clone(&new));
@@ -157,11 +150,12 @@ async fn first(
         .map(|()| None)
 }
 
-fn damaged() -> Failure {
-    Failure::Lost(Error::new(
-        ErrorKind::Io,
-        "bytes of the object arrived damaged",
-    ))
+fn lost(words: &'static str) -> Failure {
+    Failure::Lost(Error::new(ErrorKind::Io, words))
+}
+
+fn changed() -> Failure {
+    Failure::Refused(Cause::Changed, "another object has that key now".to_owned())
 }
 
 async fn found(channel: &mut Channel) -> Result<(u64, u64, u64), Failure> {
@@ -206,7 +200,7 @@ async fn rest(
             Some(Ok(Ok(()))) => continue,
             Some(Ok(Err(refused @ Failure::Refused(..)))) => return Err(refused),
             Some(Ok(Err(lost))) => lost,
-            Some(Err(_)) => damaged(),
+            Some(Err(_)) => lost("a transfer ended early"),
         };
         failed.get_or_insert((Instant::now() + GRACE, failure));
     }
@@ -262,7 +256,7 @@ async fn lane(
                 stamp,
                 offset: job.offset,
                 length: job.length,
-                bytes: job.check.is_none(),
+                bytes: !job.check,
             };
             channel.send(&request).await?;
         }
@@ -314,10 +308,7 @@ impl Work {
         if !header_read {
             let (total, stamp, length) = found(channel).await?;
             if total != self.draft.len() {
-                return Err(Failure::Refused(
-                    Cause::Changed,
-                    "another object has that key now".into(),
-                ));
+                return Err(changed());
             }
             if length != job.length {
                 return Err(unexpected(&Message::Found {
@@ -328,41 +319,25 @@ impl Work {
             }
             self.follow(asked, stamp)?;
         }
-        if let Some(sum) = job.check {
-            let same = channel.receive_checksum().await? == sum;
-            return if same {
-                self.arrived(job);
-                Ok(())
-            } else {
-                Err(Failure::Refused(
-                    Cause::Changed,
-                    "another object has that key now".into(),
-                ))
-            };
+        if job.check {
+            let theirs = channel.receive_checksum().await?;
+            let ours = self
+                .draft
+                .look(job.offset, job.length, |bytes| checksum(job.offset, bytes));
+            if ours != Some(theirs) {
+                return Err(changed());
+            }
+            self.arrived(job);
+            return Ok(());
         }
         let mut slot = self
             .draft
             .slot(job.offset, job.length)
             .map_err(Failure::Lost)?;
-        let (sum, sound) = channel.receive_bytes(job.offset, &mut slot).await?;
-        if !sound {
-            let mut state = self.state();
-            state.damaged += 1;
-            return if state.damaged > DAMAGED {
-                Err(Failure::Refused(
-                    Cause::Corrupt,
-                    "bytes arrive damaged again and again".into(),
-                ))
-            } else {
-                Err(damaged())
-            };
-        }
+        channel.receive_bytes(&mut slot).await?;
         slot.mark(slot.len());
         drop(slot);
-        self.arrived(Job {
-            check: Some(sum),
-            ..job
-        });
+        self.arrived(Job { check: true, ..job });
         Ok(())
     }
 
@@ -380,7 +355,7 @@ impl Work {
         }
         if asked != state.stamp {
             // Asked for before the others noticed the change: once more, with the stamp of now.
-            return Err(damaged());
+            return Err(lost("the object changed while it was asked for"));
         }
         state.stamp = stamp;
         let done = std::mem::take(&mut state.done);

@@ -20,7 +20,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -126,6 +126,7 @@ pub(super) struct QuicLink {
     connection: Connection,
     introduction: Introduction,
     traffic: Arc<Traffic>,
+    nearest: Mutex<Option<(Path, Duration)>>,
 }
 
 impl QuicLink {
@@ -185,6 +186,7 @@ impl QuicLink {
                 connection,
                 introduction,
                 traffic,
+                nearest: Mutex::default(),
             })
         });
         match dialed.await {
@@ -219,6 +221,7 @@ impl QuicLink {
                     connection,
                     introduction,
                     traffic,
+                    nearest: Mutex::default(),
                 },
             ));
         }
@@ -235,6 +238,17 @@ impl QuicLink {
             let channel = Channel::new(stream, None, Arc::clone(&self.traffic));
             tokio::spawn(super::serve::serve(Arc::clone(shared), peer, channel, IDLE));
         }
+    }
+
+    /// The shortest time there and back that was seen on the present way. The time of now has in it what waits in
+    /// the queues that we fill ourselves: to allow for that would fill them further.
+    fn distance(&self) -> Option<Duration> {
+        let (path, now) = (self.path(), self.round_trip()?);
+        let mut nearest = self.nearest.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = nearest.filter(|(way, _)| *way == path);
+        let shortest = before.map_or(now, |(_, shortest)| shortest.min(now));
+        *nearest = Some((path, shortest));
+        Some(shortest)
     }
 
     /// The peer's addresses that packets take, without the relay's.
@@ -387,9 +401,15 @@ impl Link for QuicLink {
 
     fn stripes(&self) -> Stripes {
         // A stream carries a window in a round trip.
-        let lanes = on_the_way(self.round_trip(), WINDOW.into_inner());
+        let lanes = on_the_way(self.distance(), WINDOW.into_inner());
+        // A relay passes everything on in order: what waits there keeps small answers waiting, too.
+        let fewest = if self.path() == Path::Relay {
+            1
+        } else {
+            LANES.0
+        };
         Stripes {
-            lanes: lanes.clamp(LANES.0, LANES.1),
+            lanes: lanes.clamp(fewest, LANES.1),
             range: RANGE,
             ahead: 2,
         }

@@ -36,8 +36,8 @@ pub(super) async fn put(peer: &Arc<Peer>, key: &str, object: Object) -> Result<(
             Failure::Refused(Cause::UnknownTicket, _) if announced < ANNOUNCEMENTS => {
                 work.state().ticket = None;
             }
-            // The connection that broke still holds the range, or bytes were damaged.
-            Failure::Refused(cause @ (Cause::Busy | Cause::Corrupt), words) => {
+            // The connection that broke still holds the range.
+            Failure::Refused(cause @ Cause::Busy, words) => {
                 let error = Error::new(cause.kind(), words);
                 patience.lost(error, work.gone() != before, began).await;
             }

@@ -3,15 +3,15 @@
 //! A *channel* is a pair of byte streams, one each way, that both sides take turns on. A message is a header of
 //! eight bytes (length of the body as `u32`, kind as `u8`, three zeros) and its body. Integers are little-endian;
 //! text and keys are a `u16` length and the bytes. After [`Message::Found`], [`Message::Write`] and a small
-//! [`Message::Put`] the object's bytes follow, then [`checksum`] of them, eight bytes.
+//! [`Message::Put`] the object's bytes follow. TLS and QUIC see to it that they arrive as they were sent.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `Hello` | `Welcome` |
-//! | `Get` | `Found`, the bytes asked for, their checksum |
-//! | `Put` of up to [`EAGER`] bytes, the bytes, their checksum | `Done` |
+//! | `Get` | `Found`, the bytes asked for; or, where only that is wanted, their [`checksum`], eight bytes |
+//! | `Put` of up to [`EAGER`] bytes, the bytes | `Done` |
 //! | `Put` of more | `Go`, with the ticket that `Write` and `Finish` name |
-//! | `Write`, the bytes, their checksum | `Done` |
+//! | `Write`, the bytes | `Done` |
 //! | `Finish` | `Done` |
 //! | `Exists`, `Evict` | `Answer` |
 //! | `Ping` | `Done` |
@@ -37,7 +37,7 @@ pub const LONGEST_BODY: usize = 16 * 1024;
 pub const LONGEST_KEY: usize = 1024;
 /// Objects up to this size are sent with their `Put`: asking first would cost a round trip.
 pub const EAGER: u64 = 64 * 1024;
-/// Bytes of the checksum that follows an object's bytes.
+/// Bytes of a checksum.
 pub const CHECKSUM: usize = 8;
 
 /// One message. The bytes of objects are not part of it.
@@ -179,10 +179,10 @@ impl From<WireError> for proxystore::Error {
 }
 
 /// The checksum of an object's bytes from an offset on: XXH3, 64 bits, the offset as seed, so that bytes in the
-/// wrong place do not pass.
+/// wrong place do not pass. It tells whether a peer that was started anew has the object that ranges came from.
 #[must_use]
-pub fn checksum(offset: u64) -> xxhash_rust::xxh3::Xxh3 {
-    xxhash_rust::xxh3::Xxh3::with_seed(offset)
+pub fn checksum(offset: u64, bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(bytes, offset)
 }
 
 /// Reads a header: the kind and the length of the body.

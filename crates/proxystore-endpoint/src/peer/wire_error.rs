@@ -15,8 +15,6 @@ pub enum Cause {
     Full,
     /// The object is no longer the one that earlier ranges came from.
     Changed,
-    /// Bytes arrived damaged.
-    Corrupt,
     /// The ticket is not, or no longer, known.
     UnknownTicket,
     /// Too much is under way; later.
@@ -31,13 +29,12 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for tests that must not miss one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::NotFound,
         Self::Denied,
         Self::TooLarge,
         Self::Full,
         Self::Changed,
-        Self::Corrupt,
         Self::UnknownTicket,
         Self::Busy,
         Self::BadRequest,
@@ -53,7 +50,6 @@ impl Cause {
             Self::TooLarge => 3,
             Self::Full => 4,
             Self::Changed => 5,
-            Self::Corrupt => 6,
             Self::UnknownTicket => 7,
             Self::Busy => 8,
             Self::BadRequest => 9,
@@ -80,7 +76,7 @@ impl Cause {
             Self::Busy => ErrorKind::Timeout,
             Self::BadRequest => ErrorKind::InvalidKey,
             Self::Unsupported => ErrorKind::Unsupported,
-            Self::Changed | Self::Corrupt | Self::UnknownTicket | Self::Other => ErrorKind::Io,
+            Self::Changed | Self::UnknownTicket | Self::Other => ErrorKind::Io,
         }
     }
 

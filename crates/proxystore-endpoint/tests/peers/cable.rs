@@ -17,6 +17,8 @@ struct State {
     cuts: AtomicU64,
     bytes: AtomicU64,
     limit: AtomicU64,
+    /// After how many bytes one is flipped.
+    flip: AtomicU64,
 }
 
 pub(crate) struct Cable {
@@ -35,6 +37,7 @@ impl Cable {
         };
         let state = Arc::new(State {
             limit: AtomicU64::new(u64::MAX),
+            flip: AtomicU64::new(u64::MAX),
             ..State::default()
         });
         let address = udp.local_addr().unwrap();
@@ -53,6 +56,18 @@ impl Cable {
         self.state
             .limit
             .store(self.bytes() + bytes, Ordering::SeqCst);
+    }
+
+    /// Flips a bit once so many more bytes have come through.
+    pub(crate) fn flip_after(&self, bytes: u64) {
+        self.state
+            .flip
+            .store(self.bytes() + bytes, Ordering::SeqCst);
+    }
+
+    /// Whether the bit was flipped.
+    pub(crate) fn has_flipped(&self) -> bool {
+        self.state.flip.load(Ordering::SeqCst) == u64::MAX
     }
 
     pub(crate) async fn until_cut(&self) {
@@ -88,6 +103,20 @@ impl State {
         }
         true
     }
+
+    fn damage(&self, bytes: &mut [u8]) {
+        let (at, now) = (
+            self.flip.load(Ordering::SeqCst),
+            self.bytes.load(Ordering::SeqCst),
+        );
+        let swap = |to| {
+            self.flip
+                .compare_exchange(at, to, Ordering::SeqCst, Ordering::SeqCst)
+        };
+        if now > at && swap(u64::MAX).is_ok() {
+            bytes[bytes.len() / 2] ^= 1;
+        }
+    }
 }
 
 async fn carry_tcp(listener: TcpListener, target: SocketAddr, state: Arc<State>) {
@@ -105,6 +134,7 @@ async fn carry_tcp(listener: TcpListener, target: SocketAddr, state: Arc<State>)
                 while let Ok(count @ 1..) = from.read(&mut buffer).await {
                     let alive =
                         state.cuts.load(Ordering::SeqCst) == cuts && state.lets_through(count);
+                    state.damage(&mut buffer[..count]);
                     if alive && to.write_all(&buffer[..count]).await.is_err() {
                         return;
                     }
