@@ -37,7 +37,7 @@ demo: $(VENV)/.wheel $(VENV)/.group-demo ## Build, install and show the main job
 	@$(VENV)/bin/python examples/demo.py
 
 .PHONY: demo-endpoints
-demo-endpoints: $(VENV)/.commands $(VENV)/.group-demo ## Two endpoints on this machine: an object put at one and used at the other.
+demo-endpoints: $(VENV)/.commands $(VENV)/.group-demo ## Two endpoints and a relay on this machine: an object put at one and used at the other.
 	@$(VENV)/bin/python examples/endpoints.py
 
 .PHONY: develop
