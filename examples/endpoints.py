@@ -42,9 +42,9 @@ def run(*arguments: str) -> str:
 
 def start_relay(home: str) -> tuple[subprocess.Popen[str], str]:
     """Start a relay for everybody, and return it with its address."""
+    logs = [f'--log-dir={home}']
     relay = subprocess.Popen(
-        ['proxystore-relay', '--open', '--host=127.0.0.1', '--port=0']
-        + [f'--log-dir={home}'],
+        ['proxystore-relay', '--open', '--host=127.0.0.1', '--port=0', *logs],
         executable=_command.find(),
         stdout=subprocess.PIPE,
         text=True,
