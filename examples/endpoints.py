@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from proxystore import _command
@@ -77,7 +78,7 @@ def milliseconds(since: float) -> str:
     return f'{(time.perf_counter() - since) * 1000:.1f} ms'
 
 
-def fetch(text: bytes, array: np.ndarray) -> tuple[str, str]:
+def fetch(text: bytes, array: np.ndarray[Any, Any]) -> tuple[str, str]:
     """Resolve a proxy at the right site; how long it took, and by which way."""
     with Store('sites', EndpointConnector(['right']), cache_size=0, register=True):
         proxy = pickle.loads(text)
