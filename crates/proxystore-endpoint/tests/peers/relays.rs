@@ -107,6 +107,7 @@ async fn by_https_with_a_private_authority() {
         ..access
     };
     let (distrustful, _) = strangers(&wary, |config| config.relay_only = true).await;
+    distrustful.peers.add(there.entry(false)).unwrap();
     let started = Instant::now();
     let error = distrustful
         .peers
