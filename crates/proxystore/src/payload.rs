@@ -178,7 +178,7 @@ impl<'a> Payload<'a> {
     /// # Panics
     /// If `target` is shorter than the payload.
     pub fn copy_to(&self, target: &mut [u8]) {
-        gather::copy(&self.pieces, target, Target::Untouched);
+        gather::copy(&self.pieces, target);
     }
 
     /// As [`copy_to`](Self::copy_to), for memory that was used before: large payloads go past the
@@ -187,7 +187,7 @@ impl<'a> Payload<'a> {
     /// # Panics
     /// If `target` is shorter than the payload.
     pub fn copy_to_ready(&self, target: &mut [u8]) {
-        gather::copy(&self.pieces, target, Target::Ready);
+        gather::copy_into(&self.pieces, target, Target::Ready);
     }
 }
 

@@ -224,7 +224,12 @@ unsafe fn stream(source: &[u8], target: *mut u8) {
 }
 
 /// Copies `pieces`, one after the other, to the front of `target`, which they must fit in.
-pub(crate) fn copy(pieces: &[&[u8]], target: &mut [u8], kind: Target) {
+pub(crate) fn copy(pieces: &[&[u8]], target: &mut [u8]) {
+    copy_into(pieces, target, Target::Untouched);
+}
+
+/// As [`copy`], where it is known what the target's memory is like.
+pub(crate) fn copy_into(pieces: &[&[u8]], target: &mut [u8], kind: Target) {
     let len = pieces.iter().map(|piece| piece.len()).sum();
     assert!(len <= target.len(), "a target as long as the pieces");
     if len < PARALLEL_FROM {
@@ -284,7 +289,7 @@ mod tests {
             }
             for kind in [Target::Ready, Target::Untouched] {
                 let mut target = vec![0; joined.len()];
-                copy(&pieces, &mut target, kind);
+                copy_into(&pieces, &mut target, kind);
                 assert!(target == joined);
             }
         }

@@ -75,7 +75,7 @@ impl Blob {
     #[must_use]
     pub fn copy_from(bytes: &[u8]) -> Self {
         let mut buffer = Buffer::with_len(bytes.len());
-        gather::copy(&[bytes], &mut buffer, gather::Target::Untouched);
+        gather::copy(&[bytes], &mut buffer);
         Self::new(buffer)
     }
 

@@ -62,7 +62,7 @@ impl Kept {
             })
             .collect();
         let mut buffer = Buffer::with_len(self.len);
-        gather::copy(&pieces, &mut buffer, gather::Target::Untouched);
+        gather::copy(&pieces, &mut buffer);
         buffer
     }
 }
