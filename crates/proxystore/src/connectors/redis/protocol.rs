@@ -230,7 +230,7 @@ mod tests {
         for number in [0, 1, 9, 10, 99, 100, 1_000_000, usize::MAX] {
             let mut commands = Commands::new();
             commands.number(b'$', number);
-            assert_eq!(sent(&commands), format!("${number}\r\n").into_bytes());
+            assert_eq!(commands.text, format!("${number}\r\n").into_bytes());
         }
     }
 
