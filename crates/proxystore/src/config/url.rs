@@ -78,8 +78,11 @@ impl Url {
         };
         // Of several, `host:port,host:port`, the last port is taken off; see `hosts`.
         let (others, last) = place.split_at(place.rfind(',').map_or(0, |at| at + 1));
-        let (host, port) =
-            split_port(last).ok_or_else(|| wrong("the port is no number up to 65535"))?;
+        let no_port = "the port is no number up to 65535";
+        let (host, port) = split_port(last).ok_or_else(|| wrong(no_port))?;
+        if others.split(',').any(|one| split_port(one).is_none()) {
+            return Err(wrong(no_port));
+        }
         let host = &format!("{others}{host}");
         let decoded = |part: &str| {
             decode(part).ok_or_else(|| {
@@ -350,6 +353,7 @@ mod tests {
             "1x://me:hunter2@host",
             "redis://me:hunter2@host:port",
             "redis://me:hunter2@host:70000",
+            "redis+cluster://me:hunter2@host:port,other:7000",
             "redis://me:hunter2@[::1",
             "redis://me:hunter2@[::1]7",
             "redis://me:hunter2%4@host",
