@@ -142,9 +142,19 @@ bench-future: $(VENV)/.wheel $(VENV)/.group-bench redis
 bench-stream: $(VENV)/.wheel $(VENV)/.group-bench redis
 	@$(VENV)/bin/python benches/stream/compare.py --write benches/RESULTS.md
 
+.PHONY: bench-frameworks
+bench-frameworks: $(VENV_INTEGRATIONS)/.wheel $(VENV_INTEGRATIONS)/.group-integrations ## Each framework with its data as it is and by proxy, into benches/RESULTS.md; wants a quiet machine.
+	@$(VENV_INTEGRATIONS)/bin/python benches/frameworks/compare.py --write benches/RESULTS.md
+
+.PHONY: bench-sealed
+bench-sealed: $(VENV)/.wheel $(VENV)/.group-bench ## Stores that compress, sign or encrypt, into benches/RESULTS.md; wants a quiet machine.
+	@$(VENV)/bin/python benches/store/sealed.py --write benches/RESULTS.md
+
+MINUTES ?= 10
+
 .PHONY: soak
-soak: $(VENV)/.wheel $(VENV)/.group-bench ## Ten minutes of eight processes that put, pass, use and evict: nothing may grow.
-	@$(VENV)/bin/python benches/soak/run.py --write benches/RESULTS.md
+soak: $(VENV)/.wheel $(VENV)/.group-bench ## Eight processes put, pass, use and evict for ten minutes (MINUTES=1): nothing may grow.
+	@$(VENV)/bin/python benches/soak/run.py --minutes $(MINUTES) --write benches/RESULTS.md
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here.

@@ -1,8 +1,8 @@
-"""One job on nine frameworks, its data passed as it is and by proxy, and the times of both.
+"""One job on each of the frameworks, its data passed as it is and by proxy, and the times of both.
 
     python examples/frameworks.py concurrent.futures
-    python examples/frameworks.py multiprocessing | joblib | dask | ray | parsl
-    python examples/frameworks.py globus-compute | torch
+    python examples/frameworks.py multiprocessing | joblib | dask | ray | ray-actors
+    python examples/frameworks.py parsl | parsl-hook | globus-compute | torch
     mpiexec -n 3 python -m mpi4py.futures examples/frameworks.py mpi
 
 Each task gets a large array that all share and an index, and returns a large array. By proxy, the
@@ -14,6 +14,7 @@ hosts, give the store a connector that they all reach (`docs/connectors.md`).
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 from proxystore.proxy import Proxy
 from proxystore.store import Store
+from proxystore.store import get_store
 from proxystore.store.utils import get_key
 
 Task = Callable[[Any, int], Any]
@@ -110,6 +112,32 @@ def ray() -> Iterator[Run]:
         framework.shutdown()
 
 
+class Actor:
+    """A process of Ray that lives on between its tasks."""
+
+    def run(self, task: Task, shared: Any, index: int) -> Any:
+        return task(shared, index)
+
+
+@contextmanager
+def ray_actors() -> Iterator[Run]:
+    import ray as framework
+
+    framework.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    actors = [framework.remote(Actor).remote() for _ in range(2)]
+
+    def run(task: Task, shared: Any, indexes: range) -> list[Any]:
+        results: list[Any] = framework.get(
+            [actors[i % 2].run.remote(task, shared, i) for i in indexes]
+        )
+        return results
+
+    try:
+        yield run
+    finally:
+        framework.shutdown()
+
+
 @contextmanager
 def parsl() -> Iterator[Run]:
     import parsl as framework
@@ -132,6 +160,46 @@ def parsl() -> Iterator[Run]:
                 return [each.result() for each in [app(shared, i) for i in indexes]]
 
             yield run
+
+
+class Noting:
+    """A store that knows what Parsl's hook put: it says so to nobody."""
+
+    def __init__(self, store: Store[Any]) -> None:
+        self.store, self.keys = store, list[Any]()
+
+    def proxy(self, array: Any) -> Proxy[Any]:
+        proxy = self.store.proxy(array)
+        self.keys.append(get_key(proxy))
+        return proxy
+
+
+@contextmanager
+def parsl_hook() -> Iterator[Run]:
+    """Parsl's own hook proxies the arguments; it puts the shared array once for each task."""
+    from parsl.serialize import facade
+    from parsl.serialize.proxystore import ProxyStoreSerializer
+
+    noting = Noting(Store('parsl-hook', register=True))
+    # By the exact type: a proxy of an array says that it is one.
+    hook = ProxyStoreSerializer(
+        should_proxy=lambda obj: type(obj) is np.ndarray,
+        store=noting,
+    )
+    with parsl() as run_on_parsl, noting.store:
+
+        def run(task: Task, shared: Any, indexes: range) -> list[Any]:
+            if task is work:
+                return run_on_parsl(task, shared, indexes)
+            facade.register_method_for_data(hook)
+            try:
+                return run_on_parsl(task, np.asarray(shared), indexes)
+            finally:
+                del facade.methods_for_data[hook.identifier]
+                while noting.keys:
+                    noting.store.evict(noting.keys.pop())
+
+        yield run
 
 
 @contextmanager
@@ -217,7 +285,9 @@ FRAMEWORKS = {
     'joblib': joblib,
     'dask': dask,
     'ray': ray,
+    'ray-actors': ray_actors,
     'parsl': parsl,
+    'parsl-hook': parsl_hook,
     'globus-compute': globus_compute,
     'mpi': mpi,
     'torch': torch,
@@ -239,6 +309,7 @@ def main() -> None:
     parser.add_argument('framework', choices=FRAMEWORKS)
     parser.add_argument('--megabytes', type=int, default=20, help='of each array')
     parser.add_argument('--tasks', type=int, default=8)
+    parser.add_argument('--json', action='store_true', help='the times alone')
     options = parser.parse_args()
     array = np.random.default_rng(seed=0).random(options.megabytes * 125_000)
     indexes = range(options.tasks)
@@ -255,12 +326,15 @@ def main() -> None:
             results = [each.unlock() for each in run(work_by_proxy, shared, indexes)]
             total = sum(float(each[0]) for each in results)
             for each in (shared, *results):
-                store.evict(get_key(each))
+                get_store(each).evict(get_key(each))
             return total
 
         expected, without = seconds(plain)
         total, with_proxies = seconds(by_proxy)
         assert total == expected
+    if options.json:
+        print(json.dumps({'as it is': without, 'by proxy': with_proxies}), flush=True)
+        return
     print(
         f'{options.framework}: {options.tasks} tasks, {options.megabytes} MB in and out of each: '
         f'{without:.3f} s as it is, {with_proxies:.3f} s by proxy, '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import multiprocessing
 import os
@@ -50,6 +51,26 @@ class RayExecutor(Executor):
         import ray
 
         ray.shutdown()
+
+
+class Actor:
+    """One of Ray's."""
+
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+
+class RayActorExecutor(RayExecutor):
+    """Two actors, in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import ray
+
+        self.actors = itertools.cycle([ray.remote(Actor).remote() for _ in range(2)])
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return next(self.actors).call.remote(function, *args, **kwargs).future()
 
 
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -175,6 +196,7 @@ FRAMEWORKS: dict[str, Callable[[Path], Any]] = {
     'dask': lambda _: dask_client(),
     'dask-executor': lambda _: dask_client().get_executor(),
     'ray': lambda _: RayExecutor(),
+    'ray-actors': lambda _: RayActorExecutor(),
     'parsl': parsl_executor,
     'globus-compute': lambda _: GlobusComputeExecutor(),
 }

@@ -78,6 +78,113 @@ def test_nobody_resolves_by_accident(framework: Any, tmp_path: Path) -> None:
     assert record.exists()
 
 
+def under_mpi() -> list[str]:
+    """Start a program as `MPIPoolExecutor` wants it, with one process that submits."""
+    mpiexec = str(Path(sys.executable).with_name('mpiexec'))
+    return [mpiexec, '-n', '3', sys.executable, '-m', 'mpi4py.futures']
+
+
+def test_nobody_resolves_by_accident_under_mpi(tmp_path: Path) -> None:
+    program = Path(__file__).with_name('mpi_accident.py')
+    ran = subprocess.run(
+        [*under_mpi(), str(program), str(tmp_path / 'record')],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout == 'by nobody, and then by the task that uses it\n'
+
+
+class Drawn:
+    """What a DataLoader draws from: its items are proxies."""
+
+    def __init__(self, proxy: Any) -> None:
+        self.proxy = proxy
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, place: int) -> Any:
+        assert kept(self.proxy, [self.proxy], third=self.proxy) == (True, True, True)
+        return [self.proxy]
+
+
+class Used(Drawn):
+    def __getitem__(self, place: int) -> Any:
+        return double(self.proxy)
+
+
+def as_it_is(item: Any) -> Any:
+    return item
+
+
+@pytest.mark.parametrize('method', ['fork', 'spawn', 'forkserver'])
+def test_nobody_resolves_by_accident_in_a_data_loader(
+    method: str, tmp_path: Path
+) -> None:
+    from torch.utils.data import DataLoader
+
+    record = tmp_path / 'record'
+    proxy: Any = Proxy(
+        RecordingFactory(record), cache_defaults=True, target=range(1, 4)
+    )
+    del proxy.__proxy_wrapped__
+
+    def load(dataset: Any) -> list[Any]:
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=2,
+            collate_fn=as_it_is,
+            multiprocessing_context=method,
+        )
+        assert repr(loader)
+        return list(loader)
+
+    items = load(Drawn(proxy))
+    assert all(type(one) is Proxy and not is_resolved(one) for (one,) in items)
+    assert not record.exists(), record.read_text()
+    # And the test would see it.
+    assert load(Used(proxy)) == [[2, 4, 6]] * 4
+    assert record.exists()
+
+
+def test_nobody_resolves_by_accident_in_the_hook_of_parsl(tmp_path: Path) -> None:
+    """It pickles arguments by a pickler of its own, which asks a policy about every object."""
+    from parsl.serialize import facade
+    from parsl.serialize.proxystore import ProxyStoreSerializer
+
+    record = tmp_path / 'record'
+    proxy: Any = Proxy(
+        RecordingFactory(record), cache_defaults=True, target=range(1, 4)
+    )
+    del proxy.__proxy_wrapped__
+    with Store('hook', FileConnector(str(tmp_path / 'hooked')), register=True) as store:
+        hook = ProxyStoreSerializer(
+            should_proxy=lambda obj: type(obj) is bytes, store=store
+        )
+        facade.register_method_for_data(hook)
+        try:
+            packed = facade.pack_apply_message(
+                kept, (proxy, [proxy]), {'third': proxy, 'more': b'by the hook'}
+            )
+        finally:
+            del facade.methods_for_data[hook.identifier]
+        assert len(objects(store)) == 1
+        assert not record.exists(), record.read_text()
+        _, args, kwargs = facade.unpack_apply_message(packed)
+        assert kept(*args, third=kwargs['third']) == (True, True, True)
+        more = kwargs['more']
+        assert type(more) is Proxy
+        assert not is_resolved(more)
+        assert more == b'by the hook'
+        assert not record.exists(), record.read_text()
+        # And the test would see it.
+        assert double(args[0]) == [2, 4, 6]
+        assert record.exists()
+
+
 @pytest.fixture
 def file_store(store_dir: Path) -> Iterator[Store[FileConnector]]:
     name = f'store-{uuid.uuid4().hex}'
@@ -153,14 +260,20 @@ def test_a_cancelled_task_leaves_nothing(
         'joblib',
         'dask',
         'ray',
+        'ray-actors',
         'parsl',
+        'parsl-hook',
         'globus-compute',
+        'mpi',
         'torch',
     ],
 )
 def test_the_example(name: str) -> None:
+    command = [sys.executable]
+    if name == 'mpi':
+        command = under_mpi()
     ran = subprocess.run(
-        [sys.executable, 'examples/frameworks.py', name, '--megabytes', '1'],
+        [*command, 'examples/frameworks.py', name, '--megabytes', '1'],
         cwd=ROOT,
         capture_output=True,
         text=True,

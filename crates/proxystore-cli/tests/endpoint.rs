@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // a step that fails fails the test
 
+use proxystore::seal::{SealConfig, seal};
 use proxystore::{Access, Connector, ConnectorExt, ErrorKind, Key, Payload};
 use proxystore_endpoint::client::{Client, Running};
 use proxystore_endpoint::{EndpointConfig, EndpointConnector};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -122,6 +124,41 @@ fn contract_over_shared_memory_and_the_unix_socket() {
     let capability = site.open("left").capability();
     assert!(capability.batch && capability.cross_host && capability.max_len.is_some());
     proxystore_testkit::run(|| Arc::new(site.open("left")));
+}
+
+/// The core's own test has the other columns, and cannot know this one.
+#[test]
+fn the_table_in_the_docs_has_the_trials_of_an_endpoint() {
+    let mut site = Site::new("table");
+    site.configure("left", &[]);
+    site.start("left");
+    let table = proxystore_testkit::coverage(&[("endpoint", site.open("left").capability())]);
+    let expected: Vec<_> = table.lines().map(first_and_last).collect();
+    let page = include_str!("../../../docs/connectors.md");
+    let head = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| trial |"));
+    let told: Vec<_> = head.take(expected.len()).map(first_and_last).collect();
+    assert_eq!(told, expected, "docs/connectors.md");
+}
+
+fn first_and_last(row: &str) -> (String, String) {
+    let cells: Vec<_> = row.split('|').map(str::trim).collect();
+    let last = cells.len().saturating_sub(2);
+    (cells[1].to_owned(), cells[last].to_owned())
+}
+
+#[test]
+fn contract_of_sealed_objects() {
+    let mut site = Site::new("sealed");
+    site.configure("left", &[]);
+    site.start("left");
+    let key = site.home.join("key");
+    fs::write(&key, "5f".repeat(32)).unwrap();
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let key = format!("file:{}", key.display()).parse().unwrap();
+    let config = SealConfig::default().encryption(Some(key));
+    proxystore_testkit::run(|| seal(Arc::new(site.open("left")), &config).unwrap());
 }
 
 /// The folder as another host of the site sees it: the unix socket is not there.

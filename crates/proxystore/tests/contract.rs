@@ -163,12 +163,20 @@ fn the_table_in_the_docs_is_what_runs() {
     let redis = RedisConnector::new(RedisConfig::default()).expect("a sound configuration");
     let objects = ObjectStoreConnector::new(bucket("http://127.0.0.1:1".to_owned()));
     let objects = objects.expect("a sound configuration");
+    // What an endpoint declares; the command's own test compares this column with a real one.
+    let mut endpoint = Capability::default();
+    endpoint.deferred_set = true;
+    endpoint.batch = true;
+    endpoint.cross_process = true;
+    endpoint.cross_host = true;
+    endpoint.max_len = Some(1);
     let table = proxystore_testkit::coverage(&[
         ("memory", MemoryConnector::new().capability()),
         ("file", file.capability()),
         ("shm", shared.capability()),
         ("redis", redis.capability()),
         ("object store", objects.capability()),
+        ("endpoint", endpoint),
     ]);
     let page = include_str!("../../../docs/connectors.md");
     assert!(

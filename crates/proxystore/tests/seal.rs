@@ -3,10 +3,13 @@
 
 use proxystore::connectors::file::{FileConfig, FileConnector};
 use proxystore::connectors::memory::MemoryConnector;
+use proxystore::connectors::redis::{RedisConfig, RedisConnector};
+use proxystore::connectors::shared_memory::{SharedMemoryConfig, SharedMemoryConnector};
 use proxystore::seal::{KeyReference, Seal, SealConfig, Sealed, is_envelope, seal};
 use proxystore::{
     Access, Blob, Connector, ConnectorExt, ErrorKind, Key, Payload, Reference, Store,
 };
+use proxystore_testkit::RedisServer;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -93,6 +96,31 @@ fn the_contract_holds_in_files() {
         seal(Arc::new(place), &config).unwrap()
     });
     let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn the_contract_holds_in_shared_memory() {
+    let folder = PathBuf::from(format!("/dev/shm/proxystore-sealed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = KeyFile::new("shm", &[WRITER]);
+    let place = SharedMemoryConfig::default().dir(folder.clone());
+    let config = key.config("signing+lz4");
+    proxystore_testkit::run(|| {
+        let connector = SharedMemoryConnector::create(place.clone()).unwrap();
+        seal(Arc::new(connector), &config).unwrap()
+    });
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn the_contract_holds_in_redis() {
+    let server = RedisServer::start(&[]);
+    let key = KeyFile::new("redis", &[WRITER]);
+    let config = key.config("encryption+zstd");
+    proxystore_testkit::run(|| {
+        let place = RedisConfig::default().port(server.port());
+        seal(Arc::new(RedisConnector::connect(place).unwrap()), &config).unwrap()
+    });
 }
 
 #[test]

@@ -269,6 +269,21 @@ fn a_full_server_is_an_error_and_keeps_nothing_of_it() {
     assert!(connector.exists(&small).unwrap());
 }
 
+/// It queues no command of a transaction then, not even one that makes room.
+#[test]
+fn a_full_server_lets_objects_go() {
+    let server = RedisServer::start(&["--maxmemory", "20mb", "--maxmemory-policy", "noeviction"]);
+    let connector = connect(&server);
+    let mut keys = vec![connector.put_bytes(&content(LARGE, 1)).unwrap()];
+    while let Ok(key) = connector.put_bytes(&content(200_000, 2)) {
+        keys.push(key);
+        assert!(keys.len() < 1000, "it is never full");
+    }
+    connector.evict(&keys[0]).unwrap();
+    connector.evict_batch(&keys[1..]).unwrap();
+    assert_eq!(key_count(&server), 0);
+}
+
 #[test]
 fn a_key_that_holds_something_else_is_refused() {
     let server = RedisServer::start(&[]);

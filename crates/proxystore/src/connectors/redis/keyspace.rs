@@ -111,7 +111,9 @@ impl Keyspace {
                 Ok(old.and_then(|old| self.head(name, &old)))
             } else {
                 Err(Failure::Server(
-                    "OOM part of the object was evicted while the rest was sent".to_owned(),
+                    "OOM part of the object was evicted while the rest was sent, or expired as the \
+                     server's clock jumped"
+                        .to_owned(),
                 ))
             }
         });

@@ -31,29 +31,58 @@ impl Keyspace {
         debris: &mut Debris,
     ) -> Result<(), Failure> {
         for names in names.chunks(MANY) {
-            // A transaction for all, or one for each.
-            let together = if self.is_cluster { 1 } else { MANY };
-            let mut commands = Commands::new();
-            for some in names.chunks(together) {
-                commands.push(&[b"MULTI"]);
-                for name in some {
-                    commands.push(&[b"GETRANGE", name.as_ref(), b"0", LAST_OF_HEAD]);
+            match self.take(connection, names, debris, true) {
+                // A full server queues no command of a transaction, not even those that make room.
+                // Then nobody can put a new head in between either.
+                Err(Failure::Server(refused)) if refused.starts_with("OOM") => {
+                    connection.drain()?;
+                    self.take(connection, names, debris, false)?;
                 }
-                push_unlink(&mut commands, some);
-                commands.push(&[b"EXEC"]);
-            }
-            connection.send(&commands)?;
-            for some in names.chunks(together) {
-                connection.transaction(some.len() + 1, |connection| {
-                    for name in some {
-                        let value = connection.bulk()?;
-                        let head = value.and_then(|value| self.head(name.as_ref(), &value));
-                        debris.extend(name.as_ref(), head);
-                    }
-                    connection.integer().map(drop)
-                })?;
+                taken => taken?,
             }
             self.remove_debris(connection, debris, names)?;
+        }
+        Ok(())
+    }
+
+    /// Removes keys, and notes the heads that stood there: at once, or one after the other.
+    fn take(
+        &self,
+        connection: &mut Connection,
+        names: &[impl AsRef<[u8]>],
+        debris: &mut Debris,
+        is_at_once: bool,
+    ) -> Result<(), Failure> {
+        // A transaction for all, or one for each.
+        let together = if self.is_cluster { 1 } else { MANY };
+        let mut commands = Commands::new();
+        for some in names.chunks(together) {
+            if is_at_once {
+                commands.push(&[b"MULTI"]);
+            }
+            for name in some {
+                commands.push(&[b"GETRANGE", name.as_ref(), b"0", LAST_OF_HEAD]);
+            }
+            push_unlink(&mut commands, some);
+            if is_at_once {
+                commands.push(&[b"EXEC"]);
+            }
+        }
+        connection.send(&commands)?;
+        for some in names.chunks(together) {
+            let mut read = |connection: &mut Connection| {
+                for name in some {
+                    let value = connection.bulk()?;
+                    let head = value.and_then(|value| self.head(name.as_ref(), &value));
+                    debris.extend(name.as_ref(), head);
+                }
+                connection.integer().map(drop)
+            };
+            if is_at_once {
+                connection.transaction(some.len() + 1, read)?;
+            } else {
+                read(connection)?;
+            }
         }
         Ok(())
     }
