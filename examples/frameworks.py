@@ -187,13 +187,20 @@ def parsl_hook() -> Iterator[Run]:
         store=noting,
     )
     with parsl() as run_on_parsl, noting.store:
+        array: Any = None
 
         def run(task: Task, shared: Any, indexes: range) -> list[Any]:
+            nonlocal array
             if task is work:
+                array = shared
                 return run_on_parsl(task, shared, indexes)
+            # Parsl takes the first that can, so that the hook has to stand before its own.
+            others = dict(facade.methods_for_data)
+            facade.methods_for_data.clear()
             facade.register_method_for_data(hook)
+            facade.methods_for_data.update(others)
             try:
-                return run_on_parsl(task, np.asarray(shared), indexes)
+                return run_on_parsl(task, array, indexes)
             finally:
                 del facade.methods_for_data[hook.identifier]
                 while noting.keys:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -39,6 +40,12 @@ FRAMEWORKS = {
 MOST_SECONDS = 120
 
 
+def activated() -> dict[str, str]:
+    """The environment, with this interpreter's programs first: Parsl starts some by their names."""
+    scripts = str(Path(sys.executable).parent)
+    return {**os.environ, 'PATH': os.pathsep.join([scripts, os.environ['PATH']])}
+
+
 def measure(name: str, options: list[str]) -> dict[str, float]:
     """Both times of an example, in seconds."""
     command = [sys.executable]
@@ -48,6 +55,7 @@ def measure(name: str, options: list[str]) -> dict[str, float]:
     ran = subprocess.run(
         [*command, str(ROOT / 'examples' / 'frameworks.py'), name, '--json', *options],
         cwd=ROOT,
+        env=activated(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

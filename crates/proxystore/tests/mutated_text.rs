@@ -87,7 +87,10 @@ fn keys() {
 
 #[test]
 fn urls() {
-    const SEEDS: [&str; 7] = [
+    const SEEDS: [&str; 10] = [
+        "s3://${ID}:${SECRET}@bucket/a/prefix?endpoint=http://127.0.0.1:9000&region=eu-west-1&leases=false",
+        "az://account@container/prefix?timeout=5&retries=3&retry_timeout=60&ca_file=/a/b",
+        "gs://bucket?service_account=/a.json&anonymous=true&namespace=team&connect_timeout=1",
         "redis://user:p%40ss@[::1]:6380/2?timeout=2.5&namespace=team&retries=3",
         "redis://:${REDIS_PASSWORD}@cache:6379/0?ca_file=/a/b&allow_secret=true",
         "redis+sentinel://one:26379,two:26379/primary/3?sentinel_password=x",
@@ -113,6 +116,8 @@ fn urls() {
         let _ = options.take::<u32>("retries");
         let _ = options.finish();
         // Nothing is connected to; a variable that is not set is an error.
+        #[cfg(feature = "object-stores")]
+        let _ = proxystore::connectors::object_store::ObjectStoreConfig::from_url(url.clone());
         let _ = RedisConfig::from_url(url);
     }
     assert!(sound > ROUNDS / 10, "{sound}");

@@ -109,11 +109,19 @@ fn no_bytes_make_a_reader_panic() {
     let seeds = seeds();
     let mut random = Random(0x5eed);
     let (mut sound, mut tokens) = (0, 0);
+    #[cfg(feature = "stream")]
+    let mut messages = 0;
     for round in 0..ROUNDS {
         let mut bytes = seeds[random.below(seeds.len())].clone();
         change(&mut random, &mut bytes);
         if round % 4 != 0 {
             seal(&mut bytes);
+        }
+        #[cfg(feature = "stream")]
+        if let Ok(message) =
+            proxystore::stream::Message::decode(proxystore::Blob::copy_from(&bytes))
+        {
+            messages += message.events.len();
         }
         if let Some(count) = read(&bytes) {
             sound += 1;
@@ -123,4 +131,6 @@ fn no_bytes_make_a_reader_panic() {
     // The trial is worth something only if many changed frames pass the checksum.
     assert!(sound > ROUNDS / 20, "{sound}");
     assert!(tokens > ROUNDS / 20, "{tokens}");
+    #[cfg(feature = "stream")]
+    assert!(messages > ROUNDS / 100, "{messages}");
 }

@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::{Envelope, Seal};
-use crate::{Access, Blob, Capability, Connector, Key, Payload, Result};
+use crate::{Access, Blob, Capability, Connector, Error, ErrorKind, Key, Payload, Result};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +57,19 @@ impl Sealed {
         payload: &'a Payload<'_>,
         key: Option<&Key>,
     ) -> Result<Option<Envelope<'a>>> {
+        // Told before the work, and by the length that callers are told of.
+        if let Some(most) = self
+            .capability()
+            .max_len
+            .filter(|most| payload.len() as u64 > *most)
+        {
+            let message = format!(
+                "an object of {} bytes is larger than the {most} that fit into {self} in an \
+                 envelope",
+                payload.len()
+            );
+            return Err(Error::new(ErrorKind::TooLarge, message).with_connector(self.kind()));
+        }
         let began = Instant::now();
         let link = (!self.is_local).then_some(&self.link);
         let envelope = self.seal.wrap(payload, key, link)?;
