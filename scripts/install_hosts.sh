@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests of endpoints make hosts of their own, in network namespaces with firewalls between them. Where that
-# is not allowed, or the tools cannot be had, they say so and stay on the loopback interface.
+# Tests of endpoints, and of a network that is cut, make hosts of their own, in network namespaces with
+# firewalls between them. Where that is not allowed, or the tools cannot be had, they say so and stay on the loopback interface.
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin"
 command -v ip >/dev/null && command -v nft >/dev/null && exit 0
