@@ -209,8 +209,9 @@ class StreamConsumer(Generic[T]):
         """Wait for the next object, as `next`, beside an event loop.
 
         `async for` calls this. One thread of the consumer's own waits for
-        messages; the objects of a batch come from it once. If a task that awaits is cancelled, the message that comes
-        is for the next who asks. One task at a time may ask.
+        messages, once for all objects of a batch. If a task that awaits is
+        cancelled, the message that comes is for the next who asks. One task at
+        a time may ask.
 
         Raises:
             StopAsyncIteration: If the producer closed the topic.
