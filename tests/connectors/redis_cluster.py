@@ -19,11 +19,18 @@ class OwnCluster:
 
     Args:
         folder: Where the nodes keep what they know of each other.
-        options: Of each node's `redis-server`.
         own: Options of the tests' client.
+        tls: The certificates of nodes that speak TLS too, and nothing else among themselves.
+        options: Of each node's `redis-server`.
     """
 
-    def __init__(self, folder: Path, own: dict[str, Any] | None = None, **options: str):
+    def __init__(
+        self,
+        folder: Path,
+        own: dict[str, Any] | None = None,
+        tls: dict[str, str] | None = None,
+        **options: str,
+    ):
         folder.mkdir(exist_ok=True)
         self._own = own or {}
         self.nodes: list[OwnRedis] = []
@@ -31,6 +38,10 @@ class OwnCluster:
         known |= {'repl-diskless-sync-delay': '0', **options}
         try:
             for number in range(2 * MASTERS):
+                if tls:
+                    port = str(port_with_a_bus())
+                    known |= {**tls, 'tls-cluster': 'yes', 'tls-replication': 'yes'}
+                    known |= {'tls-port': port}
                 node = OwnRedis(folder / str(number), port=port_with_a_bus(), **known)
                 self.nodes.append(node)
             self._join()
@@ -67,7 +78,8 @@ class OwnCluster:
             self.ask(node, 'CLUSTER', 'SET-CONFIG-EPOCH', number + 1)
         for number, node in enumerate(self.nodes):
             for other in self.nodes[number + 1 :]:
-                self.ask(node, 'CLUSTER', 'MEET', other.host, other.port)
+                port = other.options.get('tls-port', other.port)
+                self.ask(node, 'CLUSTER', 'MEET', other.host, port)
         for number, master in enumerate(masters):
             slots = range(number * SLOTS // MASTERS, (number + 1) * SLOTS // MASTERS)
             self.ask(master, 'CLUSTER', 'ADDSLOTS', *slots)
