@@ -234,6 +234,25 @@ fn a_restarted_server_is_reconnected_to() {
 }
 
 #[test]
+fn every_thread_waits_for_a_server_that_was_there() {
+    let mut server = RedisServer::start(&[]);
+    let connector = RedisConnector::connect(config(&server).retries(7)).unwrap();
+    server.stop();
+    // This one finds the idle connection broken, so that the others find none.
+    let error = connector.put_bytes(b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    std::thread::scope(|scope| {
+        let put = || connector.put_bytes(b"x");
+        let calls: Vec<_> = (0..4).map(|_| scope.spawn(put)).collect();
+        std::thread::sleep(Duration::from_millis(100));
+        server.restart();
+        for call in calls {
+            call.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_connection_that_the_server_closed_is_replaced() {
     let server = RedisServer::start(&[]);
     let connector = connect(&server);

@@ -2,11 +2,12 @@
 
 use super::cluster::{Cluster, Trouble};
 use super::config::RedisConfig;
-use super::connection::{Connection, Failure};
+use super::connection::{Connection, Failure, is_of_configuration, is_timeout};
 use super::pool::Pool;
 use super::protocol::Commands;
 use crate::{Error, ErrorKind, Result, interrupt};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Before the second repetition; twice as long before each one after it.
@@ -18,6 +19,8 @@ pub(super) struct Client {
     config: RedisConfig,
     /// Of the one server.
     pool: Pool,
+    /// Whether the one server was ever there.
+    was_there: AtomicBool,
     cluster: Option<Cluster>,
 }
 
@@ -28,6 +31,7 @@ impl Client {
             cluster: cluster.map(|cluster| Cluster::new(&config, cluster)),
             config,
             pool: Pool::new(),
+            was_there: AtomicBool::new(false),
         }
     }
 
@@ -106,11 +110,16 @@ impl Client {
         &self,
         mut work: impl FnMut(&mut Connection) -> Result<T, Failure>,
     ) -> Result<T> {
-        let mut connection = match self.pool.take() {
-            Some(connection) => connection,
-            None => self.open_the_one()?,
+        let mut connection = self.pool.take();
+        let mut result = match &mut connection {
+            Some(idle) => work(idle),
+            None => match Connection::open(&self.config) {
+                Ok(opened) => work(connection.insert(self.is_there(opened))),
+                // Another thread found the idle ones broken.
+                Err(failure) if self.may_come_back(&failure) => Err(failure),
+                Err(failure) => return Err(self.cannot_open(failure)),
+            },
         };
-        let mut result = work(&mut connection);
         let mut pause = FIRST_PAUSE;
         for attempt in 0..self.config.retries {
             if !self.is_worth_another(&result) {
@@ -127,10 +136,7 @@ impl Client {
                 }
             }
             match Connection::open(&self.config) {
-                Ok(opened) => {
-                    *connection = opened;
-                    result = work(&mut connection);
-                }
+                Ok(opened) => result = work(connection.insert(self.is_there(opened))),
                 // The first failure is told, unless this one says more.
                 Err(Failure::Broken(error)) if attempt + 1 == self.config.retries => {
                     return Err(self.unreachable(error));
@@ -139,10 +145,27 @@ impl Client {
                 Err(failure) => result = Err(failure),
             }
         }
-        if connection.is_reusable() {
+        if matches!(result, Err(Failure::Broken(_))) {
+            self.pool.clear();
+        }
+        if let Some(connection) = connection
+            && connection.is_reusable()
+        {
             self.pool.give(connection);
         }
         result.map_err(|failure| self.error(failure))
+    }
+
+    fn is_there(&self, opened: Connection) -> Box<Connection> {
+        self.was_there.store(true, Ordering::Relaxed);
+        Box::new(opened)
+    }
+
+    /// Whether a server to which no connection could be made was there before, and calls are repeated.
+    fn may_come_back(&self, failure: &Failure) -> bool {
+        let may_pass = matches!(failure, Failure::Broken(error)
+            if !is_timeout(error) && !is_of_configuration(error));
+        may_pass && self.config.retries > 0 && self.was_there.load(Ordering::Relaxed)
     }
 
     /// Whether the server is gone for a moment, or is no longer the master.
@@ -174,20 +197,24 @@ impl Client {
     }
 
     fn open_the_one(&self) -> Result<Box<Connection>> {
-        let opened = Connection::open(&self.config).map(Box::new);
-        opened.map_err(|failure| match failure {
+        match Connection::open(&self.config) {
+            Ok(opened) => Ok(self.is_there(opened)),
+            Err(failure) => Err(self.cannot_open(failure)),
+        }
+    }
+
+    fn cannot_open(&self, failure: Failure) -> Error {
+        match failure {
             Failure::Broken(error) => self.unreachable(error),
             failure => self.error(failure),
-        })
+        }
     }
 
     /// The error of a cluster's node, or of all of them.
     fn trouble(&self, Trouble { failure, node }: Trouble) -> Error {
         let cluster = self.config.place();
         match (failure, node) {
-            (Failure::Broken(error), _) if error.kind() == io::ErrorKind::InvalidInput => {
-                self.unreachable(error)
-            }
+            (Failure::Broken(error), _) if is_of_configuration(&error) => self.unreachable(error),
             (failure, Some(node)) => told(&self.config, &format!("{node} of {cluster}"), failure),
             (Failure::Broken(error), None) => self.unreachable(error),
             (failure, None) => told(&self.config, &cluster, failure),
@@ -196,7 +223,7 @@ impl Client {
 
     fn unreachable(&self, error: io::Error) -> Error {
         let (place, advice) = (self.config.place(), self.config.advice());
-        if error.kind() == io::ErrorKind::InvalidInput {
+        if is_of_configuration(&error) {
             // A file of the configuration, not the server.
             return Error::new(ErrorKind::InvalidConfig, format!("TLS to {place}"))
                 .with_connector("redis")
@@ -256,13 +283,6 @@ fn told(config: &RedisConfig, place: &str, failure: Failure) -> Error {
         }
     };
     error.with_connector("redis")
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-    )
 }
 
 /// What a server's refusal stands for, and what to do about it.

@@ -39,6 +39,18 @@ impl From<io::Error> for Failure {
     }
 }
 
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
+}
+
+/// Whether a file that the configuration names is wrong. The system has `InvalidInput` for routes, too.
+pub(super) fn is_of_configuration(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()
+}
+
 pub(super) struct Connection {
     stream: Stream,
     generation: u64,

@@ -14,12 +14,11 @@ pub(super) use migrating::Migration;
 pub(super) use slot::{slot_of, tag_of};
 
 use super::config::RedisConfig;
-use super::connection::{Connection, Failure};
+use super::connection::{Connection, Failure, is_timeout};
 use super::stream::remaining;
 use crate::fork::ForkMutex;
 use map::{Map, Node};
 use patience::Patience;
-use redirect::is_timeout;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

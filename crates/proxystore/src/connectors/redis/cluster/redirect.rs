@@ -1,6 +1,6 @@
 //! What a node says when it is not, or not now, the one to ask.
 
-use crate::connectors::redis::connection::Failure;
+use crate::connectors::redis::connection::{Failure, is_of_configuration, is_timeout};
 use std::io;
 
 /// What to do about a failure.
@@ -22,7 +22,7 @@ impl Remedy {
             Failure::Broken(error) if error.kind() == io::ErrorKind::Interrupted => Self::None,
             // What was sent may be at work still.
             Failure::Broken(error) if is_timeout(error) => Self::None,
-            Failure::Broken(error) if error.kind() == io::ErrorKind::InvalidInput => Self::None,
+            Failure::Broken(error) if is_of_configuration(error) => Self::None,
             Failure::Broken(_) => Self::Later,
             Failure::Server(words) => Self::of_words(words),
             _ => Self::None,
@@ -41,13 +41,6 @@ impl Remedy {
             _ => Self::None,
         }
     }
-}
-
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-    )
 }
 
 /// `host:port`, where an IPv6 address stands without brackets, and no host for the same one.
