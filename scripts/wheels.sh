@@ -70,7 +70,7 @@ for interpreter in "${interpreters[@]}"; do
 done
 
 stage sdist, built without a network
-maturin sdist --quiet --out dist
+maturin sdist --out dist >/dev/null
 tar -xzf dist/*.tar.gz -C "$clean"
 sdist=$(echo "$clean"/proxystore-*/)
 cargo fetch --quiet --manifest-path "$sdist/Cargo.toml"
