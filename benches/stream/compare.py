@@ -160,7 +160,7 @@ def draw(rates: Rates, sizes: dict[str, int], path: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--sizes', nargs='*', choices=SIZES, default=list(SIZES))
     parser.add_argument(
         '--brokers', nargs='*', choices=BROKERS, default=['redis', 'queue']
